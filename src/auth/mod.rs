@@ -1,0 +1,5 @@
+//! Who is asking, and may they?
+//!
+//! Pure: time reaches it as an argument.
+
+pub mod identity;

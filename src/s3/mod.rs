@@ -1,0 +1,5 @@
+//! The S3 protocol over `http` types: addresses, operations, errors, checksums, XML.
+//!
+//! Pure: no IO, no async, no clock.
+
+pub mod address;

@@ -1,0 +1,126 @@
+//! Where policies live: [`PolicyStore`], its records and its implementations.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use crate::policy::Policy;
+use crate::s3::address::BucketName;
+
+/// The future a store returns: boxed, so that the traits can be used as objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// How many revisions of a bucket's policy are kept.
+pub const REVISIONS_KEPT: usize = 20;
+
+/// Durable storage of bucket policies.
+///
+/// Two writes to one bucket end with one of the two; a read sees the old policy or the new one; once a write's future
+/// is ready with `Ok`, it survives a crash and every later read through this store sees it.
+pub trait PolicyStore: Send + Sync + 'static {
+    /// The policy in force for `bucket`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be known. Never `Ok(None)` because of an error.
+    fn get<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Option<Arc<PolicyRecord>>, StoreError>>;
+
+    /// Puts a policy in force and answers its revision once it is durable.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the policy may or may not have been stored, and must not be acknowledged.
+    fn put<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        document: Bytes,
+        policy: Arc<Policy>,
+        change: Change,
+    ) -> BoxFuture<'a, Result<u64, StoreError>>;
+
+    /// Takes the policy out of force, durably; it stays in the history. `Ok(false)` where there was none.
+    ///
+    /// # Errors
+    /// [`StoreError`], as for [`put`](Self::put).
+    fn delete<'a>(&'a self, bucket: &'a BucketName, change: Change) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// Forgets all about a bucket that no longer exists, its history too. `Ok(false)` where nothing was known.
+    ///
+    /// # Errors
+    /// [`StoreError`], as for [`put`](Self::put).
+    fn purge<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// The last [`REVISIONS_KEPT`] revisions, newest first; a deletion is one without document.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    fn history<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Vec<Revision>, StoreError>>;
+}
+
+/// Who changed a policy, when, and in which request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// When.
+    pub at: SystemTime,
+    /// The caller's ARN.
+    pub by: String,
+    /// The request's id.
+    pub request_id: String,
+}
+
+/// A policy in force: the bytes as sent, and what they compiled to.
+#[derive(Clone, Debug)]
+pub struct PolicyRecord {
+    /// The exact bytes of the `PUT`.
+    pub document: Bytes,
+    /// The checked policy.
+    pub policy: Arc<Policy>,
+    /// Counts up with every change of this bucket's policy.
+    pub revision: u64,
+    /// The change that put it in force.
+    pub change: Change,
+}
+
+/// One entry of a bucket's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// Its number.
+    pub revision: u64,
+    /// The bytes put in force; none for a deletion.
+    pub document: Option<Bytes>,
+    /// The change.
+    pub change: Change,
+}
+
+/// Why a store cannot answer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The record of this one bucket cannot be read; the others can.
+    Unreadable {
+        /// The bucket.
+        bucket: BucketName,
+        /// What is wrong with the record.
+        reason: String,
+    },
+    /// The store as a whole does not answer.
+    Unavailable {
+        /// What was attempted and why it failed.
+        reason: String,
+    },
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { bucket, reason } => {
+                write!(f, "the policy record of bucket `{bucket}` is unreadable: {reason}")
+            }
+            Self::Unavailable { reason } => write!(f, "the policy store is unavailable: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
