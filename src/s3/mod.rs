@@ -3,3 +3,4 @@
 //! Pure: no IO, no async, no clock.
 
 pub mod address;
+pub mod error;
