@@ -53,6 +53,7 @@ error_codes! {
     BadDigest, BAD_REQUEST, "The Content-MD5 you specified did not match what we received.";
     // Not in S3's list, like `GatewayTimeout` below: for what only a proxy can meet.
     BadGateway, BAD_GATEWAY, "The object store behind this endpoint could not be reached.";
+    BadRequest, BAD_REQUEST, "Insufficient information. Origin request header needed.";
     BucketAlreadyExists, CONFLICT,
         "The requested bucket name is not available. The bucket namespace is shared by all users of the system. \
          Please select a different name and try again.";
@@ -186,11 +187,7 @@ impl From<ErrorCode> for S3Error {
 
 impl fmt::Display for S3Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)?;
-        match &self.detail {
-            Some(detail) => write!(f, " ({detail})"),
-            None => Ok(()),
-        }
+        write!(f, "{}: {}", self.code, self.message)
     }
 }
 
@@ -242,8 +239,8 @@ mod tests {
             .with_detail("line 2")
             .with_field("ArgumentName", "a")
             .with_field("ArgumentValue", "b");
-        assert_eq!(error.to_string(), "InvalidArgument: bad 1 (line 2)");
-        assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(error.to_string(), "InvalidArgument: bad 1");
+        assert_eq!((error.status(), error.detail()), (StatusCode::BAD_REQUEST, Some("line 2")));
         assert_eq!(error.fields(), [("ArgumentName", "a".to_owned()), ("ArgumentValue", "b".to_owned())]);
     }
 }
