@@ -4,4 +4,5 @@
 
 pub mod address;
 pub mod error;
+pub mod operation;
 pub mod xml;
