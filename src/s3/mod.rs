@@ -3,6 +3,8 @@
 //! Pure: no IO, no async, no clock.
 
 pub mod address;
+pub mod aws_chunked;
+pub mod checksum;
 pub mod error;
 pub mod operation;
 pub mod xml;
