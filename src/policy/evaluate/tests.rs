@@ -1,0 +1,390 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::policy::action::Action;
+use crate::policy::principal::{Account, AccountId, CanonicalUserId};
+
+const OBJECT: &str = "arn:aws:s3:::b/home/alice/x";
+
+fn account(digit: char) -> Account {
+    Account {
+        id: AccountId::parse(&digit.to_string().repeat(12)).unwrap(),
+        canonical_id: CanonicalUserId::parse(&digit.to_string().repeat(64)).unwrap(),
+    }
+}
+
+fn root(digit: char) -> Principal {
+    Principal::Root(account(digit))
+}
+
+fn user(digit: char, path: &str, name: &str) -> Principal {
+    Principal::User {
+        account: account(digit),
+        path: path.to_owned(),
+        name: name.to_owned(),
+        user_id: "AIDA1".to_owned(),
+        tags: Default::default(),
+    }
+}
+
+fn session(digit: char, path: &str, role: &str, session: &str) -> Principal {
+    Principal::AssumedRole {
+        account: account(digit),
+        path: path.to_owned(),
+        role: role.to_owned(),
+        session: session.to_owned(),
+        user_id: "AROA1:s".to_owned(),
+        tags: Default::default(),
+    }
+}
+
+fn statement(effect: &str, who: &str, action: &str, resource: &str, rest: &str) -> String {
+    format!(r#"{{"Effect":"{effect}",{who},{action},{resource}{rest}}}"#)
+}
+
+fn policy(version: &str, statements: &[String]) -> Policy {
+    let document = format!(r#"{{"Version":"{version}","Statement":[{}]}}"#, statements.join(","));
+    Policy::parse(document.as_bytes(), "b").unwrap_or_else(|refused| panic!("{document}: {refused}")).policy
+}
+
+const ANYBODY: &str = r#""Principal":"*""#;
+const READ: &str = r#""Action":"s3:GetObject""#;
+const OBJECTS: &str = r#""Resource":"arn:aws:s3:::b/*""#;
+const ALLOWED: Verdict = Verdict::Allow { statement: 0, via: GrantedTo::Principal };
+const DELEGATED: Verdict = Verdict::Allow { statement: 0, via: GrantedTo::Account };
+const DENIED: Verdict = Verdict::Deny { statement: 0 };
+
+fn ask(policy: &Policy, principal: &Principal, action: Action, resource: &str) -> Verdict {
+    policy.evaluate(&AccessRequest { principal, action, resource })
+}
+
+#[test]
+fn a_principal_grants_to_whom_it_names() {
+    let canonical = "1".repeat(64);
+    for (principal, caller, verdict) in [
+        (r#""*""#, Principal::Anonymous, ALLOWED),
+        (r#""*""#, root('1'), ALLOWED),
+        (r#"{"AWS":"*"}"#, Principal::Anonymous, ALLOWED),
+        (r#"{"AWS":["*","222222222222"]}"#, user('2', "/", "a"), ALLOWED),
+        (r#"{"AWS":"111111111111"}"#, root('1'), DELEGATED),
+        (r#"{"AWS":"111111111111"}"#, user('1', "/", "alice"), DELEGATED),
+        (r#"{"AWS":"111111111111"}"#, user('2', "/", "alice"), Verdict::NoMatch),
+        (r#"{"AWS":"111111111111"}"#, Principal::Anonymous, Verdict::NoMatch),
+        (r#"{"AWS":"arn:aws:iam::111111111111:root"}"#, session('1', "/", "ci", "s"), DELEGATED),
+        (r#"{"AWS":"arn:aws:iam::111111111111:user/alice"}"#, user('1', "/", "alice"), ALLOWED),
+        (r#"{"AWS":"arn:aws:iam::111111111111:user/alice"}"#, user('1', "/", "Alice"), Verdict::NoMatch),
+        (r#"{"AWS":"arn:aws:iam::111111111111:user/alice"}"#, user('1', "/team/", "alice"), Verdict::NoMatch),
+        (r#"{"AWS":"arn:aws:iam::111111111111:user/alice"}"#, user('2', "/", "alice"), Verdict::NoMatch),
+        (r#"{"AWS":"arn:aws:iam::111111111111:user/alice"}"#, root('1'), Verdict::NoMatch),
+        (r#"{"AWS":"arn:aws:iam::111111111111:user/alice"}"#, session('1', "/", "alice", "alice"), Verdict::NoMatch),
+        (r#"{"AWS":"arn:aws:iam::111111111111:user/team/alice"}"#, user('1', "/team/", "alice"), ALLOWED),
+        (r#"{"AWS":"arn:aws:iam::111111111111:user/team/alice"}"#, user('1', "/", "alice"), Verdict::NoMatch),
+        (r#"{"AWS":["111111111111","arn:aws:iam::111111111111:user/alice"]}"#, user('1', "/", "alice"), ALLOWED),
+        (r#"{"AWS":"arn:aws:iam::111111111111:role/ci"}"#, session('1', "/", "ci", "any"), ALLOWED),
+        (r#"{"AWS":"arn:aws:iam::111111111111:role/ops/ci"}"#, session('1', "/ops/", "ci", "any"), ALLOWED),
+        (r#"{"AWS":"arn:aws:iam::111111111111:role/ci"}"#, session('1', "/ops/", "ci", "any"), Verdict::NoMatch),
+        (r#"{"AWS":"arn:aws:iam::111111111111:role/ci"}"#, session('2', "/", "ci", "any"), Verdict::NoMatch),
+        (r#"{"AWS":"arn:aws:iam::111111111111:role/ci"}"#, user('1', "/", "ci"), Verdict::NoMatch),
+        (r#"{"AWS":"arn:aws:sts::111111111111:assumed-role/ci/s"}"#, session('1', "/ops/", "ci", "s"), ALLOWED),
+        (r#"{"AWS":"arn:aws:sts::111111111111:assumed-role/ci/s"}"#, session('1', "/", "ci", "t"), Verdict::NoMatch),
+        (r#"{"AWS":"arn:aws:sts::111111111111:federated-user/alice"}"#, user('1', "/", "alice"), Verdict::NoMatch),
+        (&format!(r#"{{"CanonicalUser":"{canonical}"}}"#), user('1', "/", "alice"), DELEGATED),
+        (&format!(r#"{{"CanonicalUser":"{canonical}"}}"#), user('2', "/", "alice"), Verdict::NoMatch),
+        (r#"{"Service":"cloudtrail.amazonaws.com"}"#, root('1'), Verdict::NoMatch),
+        (r#"{"Federated":"cognito-identity.amazonaws.com"}"#, Principal::Anonymous, Verdict::NoMatch),
+    ] {
+        let who = format!("\"Principal\":{principal}");
+        let allow = policy("2012-10-17", &[statement("Allow", &who, READ, OBJECTS, "")]);
+        assert_eq!(ask(&allow, &caller, Action::GetObject, OBJECT), verdict, "{principal} for {:?}", caller.arn());
+        // Whoever is granted anything by name or through their account is denied by the same words.
+        let deny = policy("2012-10-17", &[statement("Deny", &who, READ, OBJECTS, "")]);
+        let expected = if verdict == Verdict::NoMatch { Verdict::NoMatch } else { DENIED };
+        assert_eq!(ask(&deny, &caller, Action::GetObject, OBJECT), expected, "deny {principal} for {:?}", caller.arn());
+    }
+}
+
+#[test]
+fn not_principal_spares_whom_it_names_with_their_account() {
+    let alice = user('1', "/", "alice");
+    let ci = session('1', "/", "ci", "s");
+    let (account, alice_arn) = (r#""111111111111""#, r#""arn:aws:iam::111111111111:user/alice""#);
+    let (role, of_session) =
+        (r#""arn:aws:iam::111111111111:role/ci""#, r#""arn:aws:sts::111111111111:assumed-role/ci/s""#);
+    for (listed, caller, spared) in [
+        (vec![account, alice_arn], &alice, true),
+        (vec![r#""arn:aws:iam::111111111111:root""#, alice_arn], &alice, true),
+        (vec![alice_arn], &alice, false),
+        (vec![account], &alice, false),
+        (vec![account, alice_arn], &user('1', "/", "bob"), false),
+        (vec![r#""222222222222""#, alice_arn], &alice, false),
+        (vec![account], &root('1'), true),
+        (vec![alice_arn], &root('1'), false),
+        (vec![account], &root('2'), false),
+        (vec![account, role, of_session], &ci, true),
+        (vec![account, role], &ci, false),
+        (vec![account, of_session], &ci, false),
+        (vec![role, of_session], &ci, false),
+        (vec![account, role, of_session], &session('1', "/", "ci", "t"), false),
+        (vec![account, alice_arn], &Principal::Anonymous, false),
+        (vec![r#""*""#], &Principal::Anonymous, true),
+        (vec![r#""*""#], &alice, true),
+    ] {
+        let who = format!(r#""NotPrincipal":{{"AWS":[{}]}}"#, listed.join(","));
+        let deny = policy("2012-10-17", &[statement("Deny", &who, READ, OBJECTS, "")]);
+        let expected = if spared { Verdict::NoMatch } else { DENIED };
+        assert_eq!(ask(&deny, caller, Action::GetObject, OBJECT), expected, "{who} for {:?}", caller.arn());
+    }
+}
+
+#[test]
+fn actions_and_resources_match_with_their_wildcards() {
+    let both = r#""Resource":["arn:aws:s3:::b","arn:aws:s3:::b/*"]"#;
+    let bucket = "arn:aws:s3:::b";
+    for (action, resource, asked, on, matches) in [
+        (READ, OBJECTS, Action::GetObject, OBJECT, true),
+        (READ, OBJECTS, Action::PutObject, OBJECT, false),
+        (READ, OBJECTS, Action::GetObject, bucket, false),
+        (READ, OBJECTS, Action::GetObject, "arn:aws:s3:::B/x", false),
+        (READ, OBJECTS, Action::GetObject, "arn:aws:s3:::b/", true),
+        (r#""Action":"S3:GETOBJECT""#, OBJECTS, Action::GetObject, OBJECT, true),
+        (r#""Action":"s3:get*""#, OBJECTS, Action::GetObjectAcl, OBJECT, true),
+        (r#""Action":"*""#, both, Action::PutBucketPolicy, bucket, true),
+        (r#""Action":"s3:*""#, OBJECTS, Action::PutBucketPolicy, bucket, false),
+        (r#""NotAction":"s3:GetObject""#, both, Action::GetObject, OBJECT, false),
+        (r#""NotAction":"s3:GetObject""#, both, Action::PutObject, OBJECT, true),
+        (r#""NotAction":"s3:Get*""#, both, Action::GetBucketPolicy, bucket, false),
+        (READ, r#""Resource":"arn:aws:s3:::b/home/*/x""#, Action::GetObject, OBJECT, true),
+        (READ, r#""Resource":"arn:aws:s3:::b/home/?????/x""#, Action::GetObject, OBJECT, true),
+        (READ, r#""Resource":"arn:aws:s3:::b/HOME/*""#, Action::GetObject, OBJECT, false),
+        (READ, r#""NotResource":"arn:aws:s3:::b/home/*""#, Action::GetObject, OBJECT, false),
+        (READ, r#""NotResource":"arn:aws:s3:::b/home/*""#, Action::GetObject, "arn:aws:s3:::b/x", true),
+    ] {
+        for (effect, expected) in [("Allow", ALLOWED), ("Deny", DENIED)] {
+            let policy = policy("2012-10-17", &[statement(effect, ANYBODY, action, resource, "")]);
+            let expected = if matches { expected } else { Verdict::NoMatch };
+            assert_eq!(
+                ask(&policy, &Principal::Anonymous, asked, on),
+                expected,
+                "{effect} {action} {resource}: {asked} {on}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_condition_never_grants_and_always_denies() {
+    let never = r#","Condition":{"StringEquals":{"aws:UserAgent":"x"}}"#;
+    for (condition, allow, deny) in [
+        (never, Verdict::NoMatch, DENIED),
+        (r#","Condition":{"StringEquals":{}}"#, Verdict::NoMatch, DENIED),
+        (r#","Condition":{}"#, ALLOWED, DENIED),
+        ("", ALLOWED, DENIED),
+    ] {
+        for (effect, expected) in [("Allow", allow), ("Deny", deny)] {
+            let policy = policy("2012-10-17", &[statement(effect, ANYBODY, READ, OBJECTS, condition)]);
+            assert_eq!(ask(&policy, &Principal::Anonymous, Action::GetObject, OBJECT), expected, "{effect}{condition}");
+            // The rest of the statement must match all the same.
+            let other = ask(&policy, &Principal::Anonymous, Action::PutObject, OBJECT);
+            assert_eq!(other, Verdict::NoMatch, "{effect}{condition}");
+        }
+    }
+}
+
+#[test]
+fn a_variable_is_decided_towards_denial_and_escapes_are_characters() {
+    let key = |key: &str| format!("arn:aws:s3:::b/{key}");
+    let new = "2012-10-17";
+    for (version, element, resource, on, allow, deny) in [
+        (new, "Resource", "home/${aws:username}/*", "home/alice/x", false, true),
+        (new, "Resource", "home/${aws:username}/*", "other", false, false),
+        (new, "NotResource", "home/${aws:username}/*", "home/alice/x", false, true),
+        (new, "NotResource", "home/${aws:username}/*", "other", true, true),
+        (new, "Resource", "a${*}", "a*", true, true),
+        (new, "Resource", "a${*}", "ab", false, false),
+        (new, "Resource", "a${?}", "ab", false, false),
+        (new, "Resource", "${$}{x}", "${x}", true, true),
+        (new, "Resource", "a${", "a${", true, true),
+        ("2008-10-17", "Resource", "home/${aws:username}/*", "home/${aws:username}/x", true, true),
+        ("2008-10-17", "Resource", "home/${aws:username}/*", "home/alice/x", false, false),
+        ("2008-10-17", "Resource", "a${*}", "a${bc}", true, true),
+    ] {
+        for (effect, matches, verdict) in [("Allow", allow, ALLOWED), ("Deny", deny, DENIED)] {
+            let named = format!("\"{element}\":\"{}\"", key(resource));
+            let policy = policy(version, &[statement(effect, ANYBODY, READ, &named, "")]);
+            let expected = if matches { verdict } else { Verdict::NoMatch };
+            let found = ask(&policy, &Principal::Anonymous, Action::GetObject, &key(on));
+            assert_eq!(found, expected, "{version} {effect} {element} {resource} on {on}");
+        }
+    }
+    // An entry without variable grants beside one that has one.
+    let mixed = r#""Resource":["arn:aws:s3:::b/${aws:username}","arn:aws:s3:::b/x"]"#;
+    let policy = policy(new, &[statement("Allow", ANYBODY, READ, mixed, "")]);
+    assert_eq!(ask(&policy, &Principal::Anonymous, Action::GetObject, &key("x")), ALLOWED);
+}
+
+#[test]
+fn the_statement_that_decides_is_told() {
+    let alice = user('1', "/", "alice");
+    let to_account = statement("Allow", r#""Principal":{"AWS":"111111111111"}"#, READ, OBJECTS, "");
+    let to_all = statement("Allow", ANYBODY, READ, OBJECTS, r#","Sid":"All""#);
+    let deny = statement("Deny", ANYBODY, READ, r#""Resource":"arn:aws:s3:::b/home/*""#, r#","Sid":"Not home""#);
+    let policy = policy("2012-10-17", &[to_account, to_all, deny]);
+    assert_eq!(ask(&policy, &alice, Action::GetObject, OBJECT), Verdict::Deny { statement: 2 });
+    let granted = Verdict::Allow { statement: 1, via: GrantedTo::Principal };
+    assert_eq!(ask(&policy, &alice, Action::GetObject, "arn:aws:s3:::b/x"), granted);
+    assert_eq!(
+        [policy.sid(0), policy.sid(1), policy.sid(2), policy.sid(3)],
+        [None, Some("All"), Some("Not home"), None]
+    );
+}
+
+#[test]
+fn an_identity_policy_speaks_of_its_holder() {
+    let document = br#"{"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Action":["s3:*BucketPolicy","iam:*"],"Resource":"*"},
+        {"Effect":"Allow","Action":"ec2:*","Resource":"*"},
+        {"Effect":"Deny","NotAction":"ec2:*","Resource":"arn:aws:s3:::secret*"}]}"#;
+    let policy = Policy::parse_identity(document).unwrap().policy;
+    let alice = user('1', "/", "alice");
+    for (action, resource, verdict) in [
+        (Action::PutBucketPolicy, "arn:aws:s3:::b", ALLOWED),
+        (Action::PutBucketAcl, "arn:aws:s3:::b", Verdict::NoMatch),
+        (Action::GetBucketPolicy, "arn:aws:s3:::secrets", Verdict::Deny { statement: 2 }),
+    ] {
+        assert_eq!(ask(&policy, &alice, action, resource), verdict, "{action} {resource}");
+    }
+}
+
+fn any_statement() -> impl Strategy<Value = String> {
+    let who = prop::sample::select(vec![
+        r#""Principal":"*""#,
+        r#""Principal":{"AWS":"111111111111"}"#,
+        r#""Principal":{"AWS":["arn:aws:iam::111111111111:user/alice","222222222222"]}"#,
+        r#""Principal":{"AWS":"arn:aws:iam::111111111111:role/ci"}"#,
+        r#""NotPrincipal":{"AWS":["111111111111","arn:aws:iam::111111111111:user/alice"]}"#,
+    ]);
+    let action = prop::sample::select(vec![
+        r#""Action":"s3:GetObject""#,
+        r#""Action":["s3:get*","s3:PutObject"]"#,
+        r#""Action":"*""#,
+        r#""NotAction":"s3:GetObject""#,
+    ]);
+    let resource = prop::sample::select(vec![
+        r#""Resource":["arn:aws:s3:::b","arn:aws:s3:::b/*"]"#,
+        r#""Resource":["arn:aws:s3:::b/home/${aws:username}/*"]"#,
+        r#""Resource":"arn:aws:s3:::b/home/*""#,
+        r#""NotResource":"arn:aws:s3:::b/home/alice/*""#,
+    ]);
+    let condition = prop::sample::select(vec![
+        "",
+        "",
+        r#","Condition":{}"#,
+        r#","Condition":{"Bool":{"aws:SecureTransport":[true]}}"#,
+    ]);
+    (any::<bool>(), who, action, resource, condition).prop_map(|(allow, who, action, resource, condition)| {
+        let effect = if allow && !who.starts_with("\"NotPrincipal") { "Allow" } else { "Deny" };
+        statement(effect, who, action, resource, condition)
+    })
+}
+
+fn any_principal() -> impl Strategy<Value = Principal> {
+    prop::sample::select(vec![
+        Principal::Anonymous,
+        root('1'),
+        root('2'),
+        user('1', "/", "alice"),
+        user('1', "/", "bob"),
+        user('2', "/", "alice"),
+        session('1', "/", "ci", "s"),
+    ])
+}
+
+fn any_question() -> impl Strategy<Value = (Principal, Action, &'static str)> {
+    let action = prop::sample::select(vec![Action::GetObject, Action::PutObject, Action::PutBucketPolicy]);
+    let resource = prop::sample::select(vec!["arn:aws:s3:::b", "arn:aws:s3:::b/x", OBJECT]);
+    (any_principal(), action, resource)
+}
+
+/// What a verdict says, whichever statement says it.
+#[derive(Debug, PartialEq)]
+enum Said {
+    Deny,
+    Allow(GrantedTo),
+    Nothing,
+}
+
+fn said(verdict: Verdict) -> Said {
+    match verdict {
+        Verdict::Deny { .. } => Said::Deny,
+        Verdict::Allow { via, .. } => Said::Allow(via),
+        Verdict::NoMatch => Said::Nothing,
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_added_deny_never_turns_a_denial_into_an_allow(
+        statements in prop::collection::vec(any_statement(), 1..5),
+        added in any_statement().prop_filter("a deny", |statement| statement.contains("\"Deny\"")),
+        at in any::<prop::sample::Index>(),
+        (principal, action, resource) in any_question(),
+    ) {
+        let before = said(ask(&policy("2012-10-17", &statements), &principal, action, resource));
+        let mut more = statements;
+        more.insert(at.index(more.len() + 1), added);
+        let after = said(ask(&policy("2012-10-17", &more), &principal, action, resource));
+        prop_assert!(after == Said::Deny || after == before, "{before:?} became {after:?}");
+    }
+
+    #[test]
+    fn an_added_allow_never_grants_what_is_denied_nor_takes_a_grant(
+        statements in prop::collection::vec(any_statement(), 1..5),
+        added in any_statement().prop_filter("an allow", |statement| statement.contains("\"Allow\"")),
+        (principal, action, resource) in any_question(),
+    ) {
+        let before = said(ask(&policy("2012-10-17", &statements), &principal, action, resource));
+        let mut more = statements;
+        more.push(added);
+        let after = said(ask(&policy("2012-10-17", &more), &principal, action, resource));
+        let grows = match (&before, &after) {
+            (Said::Deny, after) => *after == Said::Deny,
+            (Said::Allow(before), Said::Allow(after)) => after >= before,
+            (Said::Allow(_), Said::Deny | Said::Nothing) => false,
+            (Said::Nothing, after) => *after != Said::Deny,
+        };
+        prop_assert!(grows, "{before:?} became {after:?}");
+    }
+
+    #[test]
+    fn the_order_of_statements_does_not_count(
+        (ordered, shuffled) in prop::collection::vec(any_statement(), 1..6)
+            .prop_flat_map(|statements| (Just(statements.clone()), Just(statements).prop_shuffle())),
+        (principal, action, resource) in any_question(),
+    ) {
+        let [ordered, shuffled] = [ordered, shuffled].map(|s| said(ask(&policy("2012-10-17", &s), &principal, action, resource)));
+        prop_assert_eq!(ordered, shuffled);
+    }
+
+    #[test]
+    fn the_case_of_actions_does_not_count(
+        action in prop::sample::select(Action::ALL),
+        upper in prop::collection::vec(any::<bool>(), 64),
+    ) {
+        let name: String = action.name().chars().zip(upper.into_iter().cycle())
+            .map(|(c, upper)| if upper { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() })
+            .collect();
+        let document = |name: &str| {
+            format!(r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":"{name}","Resource":"*"}}}}"#)
+        };
+        let [mixed, exact] = [name.as_str(), action.name()].map(|name| Policy::parse_identity(document(name).as_bytes()).unwrap().policy);
+        prop_assert_eq!(mixed, exact);
+    }
+
+    #[test]
+    fn the_normalised_form_is_the_same_policy(statements in prop::collection::vec(any_statement(), 1..5)) {
+        let document = format!("{{ \"Statement\" : [{}], \"Version\" : \"2012-10-17\" }}", statements.join(" , "));
+        let form = crate::policy::PolicyDocument::parse(document.as_bytes()).unwrap().normalized();
+        let [written, normal] = [&document, &form].map(|text| Policy::parse(text.as_bytes(), "b").unwrap().policy);
+        prop_assert_eq!(written, normal);
+    }
+}
