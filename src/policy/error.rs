@@ -93,12 +93,12 @@ impl fmt::Display for Fault<'_> {
             Self::FirstByte => f.write_str("Policies must be valid JSON and the first byte must be '{'"),
             Self::InvalidJson => f.write_str("This policy contains invalid Json"),
             Self::TooLarge => f.write_str("Normalized policy document exceeds the maximum allowed size of 20480 bytes"),
-            Self::UnknownField(name) => write!(f, "Unknown field {name}"),
+            Self::UnknownField(name) => write!(f, "Unknown field {}", Clipped(name)),
             Self::InvalidVersion => f.write_str("The policy must contain a valid version string"),
             Self::Syntax => f.write_str("Invalid policy syntax."),
             Self::MissingField(name) => write!(f, "Missing required field {name}"),
             Self::NoStatements => f.write_str("Could not parse the policy: Statement is empty!"),
-            Self::InvalidEffect(word) => write!(f, "Invalid effect: {word}"),
+            Self::InvalidEffect(word) => write!(f, "Invalid effect: {}", Clipped(word)),
             Self::EmptyPrincipal => f.write_str("Missing required field Principal cannot be empty!"),
             Self::InvalidPrincipal => f.write_str("Invalid principal in policy"),
             Self::AllowNotPrincipal => f.write_str("Allow with NotPrincipal is not allowed."),
@@ -108,7 +108,7 @@ impl fmt::Display for Fault<'_> {
             Self::ConditionWithoutAction => {
                 f.write_str("Conditions do not apply to combination of actions and resources in statement")
             }
-            Self::InvalidConditionType(operator) => write!(f, "Invalid Condition type : {operator}"),
+            Self::InvalidConditionType(operator) => write!(f, "Invalid Condition type : {}", Clipped(operator)),
             Self::InvalidConditionKey => f.write_str("Policy has an invalid condition key"),
             Self::InvalidIpAddress => f.write_str("Invalid IP address in Conditions"),
             Self::InvalidBase64 => f.write_str("Invalid Base64 value for binary condition"),
@@ -116,7 +116,22 @@ impl fmt::Display for Fault<'_> {
             Self::ActionWithoutVendor => {
                 f.write_str("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
             }
-            Self::ResourceNotArn(text) => write!(f, "Resource {text} must be in ARN format or \"*\"."),
+            Self::ResourceNotArn(text) => write!(f, "Resource {} must be in ARN format or \"*\".", Clipped(text)),
+        }
+    }
+}
+
+/// The offending text, of which so many characters are shown that a document full of long ones cannot make its own
+/// description many times its size.
+pub(super) struct Clipped<'a>(pub(super) &'a str);
+
+const SHOWN: usize = 120;
+
+impl fmt::Display for Clipped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(SHOWN).and_then(|(end, _)| self.0.get(..end)) {
+            Some(start) => write!(f, "{start}…"),
+            None => f.write_str(self.0),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::action::ActionSet;
 use super::pattern::Pattern;
-use super::principal::{Principal, PrincipalPattern, spares};
+use super::principal::{GrantedTo, Principal, PrincipalPattern, spares};
 use super::request::AccessRequest;
 
 /// A checked, compiled policy. Only [`Policy::parse`] and [`Policy::parse_identity`] make one.
@@ -31,16 +31,6 @@ pub enum Verdict {
     },
     /// Neither.
     NoMatch,
-}
-
-/// Whom a grant names. The greater grants more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum GrantedTo {
-    /// The caller's account alone, by its id, its root's ARN or its canonical user id: this leaves it to the account's own
-    /// identity policies to pass the grant on, and grants nothing by itself.
-    Account,
-    /// The caller: `*`, or their own ARN, or their role's. In an identity policy, always.
-    Principal,
 }
 
 impl Policy {

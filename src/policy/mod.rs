@@ -37,11 +37,12 @@ pub mod principal;
 pub mod request;
 mod resource;
 pub mod validate;
+mod version;
 
 pub use action::{Action, ActionLevel};
 pub use document::PolicyDocument;
 pub use error::{InvalidPolicy, Problem};
-pub use evaluate::{GrantedTo, Policy, Verdict};
-pub use principal::{Account, AccountId, CanonicalUserId, InvalidAccountId, Principal};
+pub use evaluate::{Policy, Verdict};
+pub use principal::{Account, AccountId, CanonicalUserId, GrantedTo, InvalidAccountId, Principal};
 pub use request::AccessRequest;
 pub use validate::Validated;

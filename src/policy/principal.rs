@@ -5,8 +5,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::evaluate::GrantedTo;
-
 /// A twelve-digit AWS account id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountId(String);
@@ -137,6 +135,16 @@ impl Principal {
     }
 }
 
+/// Whom a grant names. The greater grants more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GrantedTo {
+    /// The caller's account alone, by its id, its root's ARN or its canonical user id: this leaves it to the account's own
+    /// identity policies to pass the grant on, and grants nothing by itself.
+    Account,
+    /// The caller: `*`, or their own ARN, or their role's. In an identity policy, always.
+    Principal,
+}
+
 /// The kinds of principal that a `Principal` object may list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PrincipalKind {
@@ -188,6 +196,14 @@ pub(super) enum PrincipalPattern {
 }
 
 impl PrincipalPattern {
+    /// The account that a `NotPrincipal` must list beside this entry for it to spare anybody.
+    pub(super) fn belongs_to(&self) -> Option<&AccountId> {
+        match self {
+            Self::User { account, .. } | Self::Role { account, .. } | Self::Session { account, .. } => Some(account),
+            Self::Everyone | Self::Account(_) | Self::CanonicalUser(_) | Self::NeverHere => None,
+        }
+    }
+
     /// Takes the forms that Amazon documents; a wildcard stands alone or not at all.
     pub(super) fn parse(kind: PrincipalKind, text: &str) -> Option<Self> {
         match kind {
@@ -259,6 +275,7 @@ impl PrincipalPattern {
         is_caller.then_some(GrantedTo::Principal)
     }
 
+    /// Whether it names the caller's account.
     fn is_account_of(&self, caller: &Principal) -> bool {
         caller.account().is_some_and(|of| match self {
             Self::Account(id) => *id == of.id,

@@ -3,6 +3,7 @@
 //! Follows Amazon's "Policy resources for Amazon S3" and "IAM JSON policy elements: Resource".
 
 use super::pattern::{Pattern, Variables};
+use super::version::Version;
 
 /// What a resource of a bucket policy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,25 +47,6 @@ impl ResourceEntry {
             Version::V2012 => Pattern::with_variables(text),
         };
         Self { widest, variables }
-    }
-}
-
-/// The version of the policy language that a document is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
-    /// `2008-10-17`, also where none is given.
-    V2008,
-    /// `2012-10-17`.
-    V2012,
-}
-
-impl Version {
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        match text {
-            "2008-10-17" => Some(Self::V2008),
-            "2012-10-17" => Some(Self::V2012),
-            _ => None,
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::document::PolicyDocument;
 use super::error::{Fault, InvalidPolicy, Problem};
 use super::evaluate::{Policy, Statement};
 use super::json::{Member, Node, Value};
-use super::resource::Version;
+use super::version::Version;
 
 /// The most that is read of a bucket policy, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;

@@ -15,7 +15,11 @@ pub(super) fn check<'d>(
     let node = selected.node;
     let place = place.member(selected.name);
     let kinds = match &node.value {
-        Value::String(text) if text == "*" => return Ok(vec![PrincipalPattern::Everyone]),
+        Value::String(text) if text == "*" => {
+            let everyone = vec![PrincipalPattern::Everyone];
+            warn(report, place, selected, &everyone);
+            return Ok(everyone);
+        }
         Value::String(text) if text.is_empty() => return Err(report.fault(Fault::EmptyPrincipal, place, node)),
         Value::Object(kinds) if kinds.is_empty() => return Err(report.fault(Fault::EmptyPrincipal, place, node)),
         Value::Object(kinds) => kinds,
@@ -75,8 +79,26 @@ fn check_entry(
 }
 
 fn warn(report: &mut Report<'_>, place: Place<'_>, selected: Selected<'_>, patterns: &[PrincipalPattern]) {
-    let at = selected.node.at;
-    if patterns.contains(&PrincipalPattern::Everyone) && patterns.len() > 1 {
-        report.warn(place, at, "\"*\" is among the principals, so the others change nothing");
-    }
+    let everyone = patterns.contains(&PrincipalPattern::Everyone);
+    let text = if everyone && selected.negated {
+        "this excepts everybody, so nobody is denied"
+    } else if everyone && patterns.len() > 1 {
+        "\"*\" is among the principals, so the others change nothing"
+    } else if selected.negated && patterns.iter().any(|entry| lacks_account(entry, patterns)) {
+        "a user, role or session that is listed without its account is denied with that account"
+    } else {
+        return;
+    };
+    report.warn(place, selected.node.at, text);
+}
+
+/// Canonical user ids count for any account: which account has one is not known here.
+fn lacks_account(entry: &PrincipalPattern, patterns: &[PrincipalPattern]) -> bool {
+    entry.belongs_to().is_some_and(|account| {
+        !patterns.iter().any(|listed| match listed {
+            PrincipalPattern::Account(id) => id == account,
+            PrincipalPattern::CanonicalUser(_) => true,
+            _ => false,
+        })
+    })
 }

@@ -3,14 +3,11 @@
 use std::fmt;
 
 use crate::policy::document::PolicyDocument;
-use crate::policy::error::{Fault, Problem};
+use crate::policy::error::{Clipped, Fault, Problem};
 use crate::policy::json::{self, Node};
 
 /// How many problems, and how many warnings, are listed of one document.
 const LISTED: usize = 100;
-
-/// How many characters of the offending text a detail quotes.
-const QUOTED: usize = 120;
 
 /// A place in a document, as a detail names it: `Statement 2 (Sid "ReadOnly"), Action[0]`.
 #[derive(Clone, Copy, Debug)]
@@ -135,16 +132,5 @@ impl fmt::Display for Quoted<'_> {
         let mut text = String::new();
         json::write_string(self.0, &mut text);
         Clipped(&text).fmt(f)
-    }
-}
-
-struct Clipped<'a>(&'a str);
-
-impl fmt::Display for Clipped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(QUOTED).and_then(|(end, _)| self.0.get(..end)) {
-            Some(start) => write!(f, "{start}…"),
-            None => f.write_str(self.0),
-        }
     }
 }

@@ -8,8 +8,8 @@ use crate::policy::condition::{Condition, Context};
 use crate::policy::error::Fault;
 use crate::policy::evaluate::{Effect, Resources, Statement, Who};
 use crate::policy::json::{Member, Node, Value};
-use crate::policy::principal::PrincipalPattern;
-use crate::policy::resource::{ResourceEntry, ResourceLevel, Version, is_identity_resource};
+use crate::policy::resource::{ResourceEntry, ResourceLevel, is_identity_resource};
+use crate::policy::version::Version;
 
 const ELEMENTS: [&str; 9] =
     ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
@@ -161,9 +161,6 @@ fn check_principal<'d>(
     };
     let listed = principals::check(report, place, selected)?;
     allow_but?;
-    if selected.negated && listed.contains(&PrincipalPattern::Everyone) {
-        report.warn_of(place.member(selected.name), selected.node, "this excepts everybody, so nobody is denied");
-    }
     Ok(match (word?, selected.negated) {
         (EffectWord::Allow, _) => Effect::Allow(Who::Named(listed)),
         (EffectWord::Deny, false) => Effect::Deny(Who::Named(listed)),
