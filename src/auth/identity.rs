@@ -70,6 +70,13 @@ pub struct Identity {
     pub policies: Vec<Arc<crate::policy::Policy>>,
 }
 
+impl Identity {
+    /// The one behind a request without credentials.
+    pub fn anonymous() -> Self {
+        Self { principal: Principal::Anonymous, policies: Vec::new() }
+    }
+}
+
 /// An access key as the [`CredentialStore`](crate::identity::CredentialStore) knows it.
 #[derive(Clone, Debug)]
 pub struct Credential {

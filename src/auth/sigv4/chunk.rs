@@ -1,0 +1,63 @@
+//! Signatures of the chunks of an aws-chunked body, each of which covers the one before it.
+//!
+//! Follows <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html> and
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html>. The framing is not read here.
+
+use super::scope::{Scope, Timestamp};
+use super::signature::{self, SigningKey};
+use crate::auth::error::AuthError;
+
+const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// Verifies the chunks of one body in their order, then its trailer.
+///
+/// A refused chunk does not advance it: what follows is refused too, unless it is the chunk that belonged there.
+#[derive(Clone)]
+pub struct ChunkVerifier {
+    key: SigningKey,
+    timestamp: Timestamp,
+    scope: String,
+    previous: String,
+}
+
+impl ChunkVerifier {
+    pub(super) fn new(key: SigningKey, timestamp: Timestamp, scope: &Scope, seed: String) -> Self {
+        Self { key, timestamp, scope: scope.signed_form(), previous: seed }
+    }
+
+    /// Verifies the next chunk by the SHA-256 of its data (the last one is empty) and its `chunk-signature`.
+    ///
+    /// # Errors
+    /// [`AuthError::ChunkSignature`] when it does not match.
+    pub fn chunk(&mut self, data_sha256: [u8; 32], signature: &str) -> Result<(), AuthError> {
+        let hash = signature::hex(&data_sha256);
+        self.advance(&["AWS4-HMAC-SHA256-PAYLOAD"], &[EMPTY_SHA256, &hash], signature)
+    }
+
+    /// Verifies the trailing headers by their canonical form (`name:value\n` each, names in lower case, in the order
+    /// sent, without `x-amz-trailer-signature`) and their `x-amz-trailer-signature`.
+    ///
+    /// # Errors
+    /// [`AuthError::ChunkSignature`] when it does not match.
+    pub fn trailer(&mut self, canonical: &[u8], signature: &str) -> Result<(), AuthError> {
+        let hash = signature::sha256_hex(&[canonical]);
+        self.advance(&["AWS4-HMAC-SHA256-TRAILER"], &[&hash], signature)
+    }
+
+    fn advance(&mut self, head: &[&str], tail: &[&str], signature: &str) -> Result<(), AuthError> {
+        let middle = [self.timestamp.as_str(), &self.scope, &self.previous];
+        let lines: Vec<&str> = head.iter().chain(&middle).chain(tail).copied().collect();
+        let ours = self.key.sign(&[lines.join("\n").as_bytes()]);
+        if !signature::equal(&ours, signature) {
+            return Err(AuthError::ChunkSignature);
+        }
+        self.previous = ours;
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for ChunkVerifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChunkVerifier").field("timestamp", &self.timestamp).field("scope", &self.scope).finish()
+    }
+}
