@@ -8,7 +8,8 @@ const OTHER: &str = "444455556666";
 const ARN: &str = "arn:aws:s3:::b";
 
 fn account(id: &str) -> Account {
-    Account { id: AccountId::parse(id).unwrap(), canonical_id: CanonicalUserId::parse(&id.repeat(6)[..64]).unwrap() }
+    let canonical_id = id.bytes().cycle().take(64).map(char::from).collect::<String>();
+    Account { id: AccountId::parse(id).unwrap(), canonical_id: CanonicalUserId::parse(&canonical_id).unwrap() }
 }
 
 fn user(account_id: &str) -> Principal {

@@ -2,13 +2,14 @@
 //!
 //! Follows <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>, "Task 1".
 
+use http::HeaderName;
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderName, Uri};
 use percent_encoding::percent_decode_str;
 
 use super::Kind;
 use super::header::join_signed_headers;
+use crate::s3::address::authority_of;
 
 /// What stands in place of a secret where a canonical request is shown.
 const REDACTED: &[u8] = b"(redacted)";
@@ -16,10 +17,9 @@ const REDACTED: &[u8] = b"(redacted)";
 /// How the path is written in the canonical request.
 ///
 /// S3 decodes the path and encodes the key anew; many clients sign the path just as they send it, which differs where
-/// they escape more or less than RFC 3986 asks for (`(` for `%28`, `%7E` for `~`). Taking either is safe: both spell the
-/// path that was sent and that is acted upon, one byte for byte, the other with each segment decoded and encoded again
-/// (segments are split first, so a `%2F` stays inside its own). No other path has either form in common with it but
-/// another spelling of the same segments.
+/// they escape more or less than RFC 3986 asks for (`(` for `%28`, `%7E` for `~`). Taking either is safe, since both
+/// spell the segments that were sent and that are acted upon: the one byte for byte, the other with each segment decoded
+/// and encoded again. Segments are split first, so a `%2F` stays within its own and no signature passes for another key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PathForm {
     /// Each segment decoded and encoded again.
@@ -129,22 +129,19 @@ fn push_recoded(out: &mut Vec<u8>, text: &str) {
 /// Adds the values of a header, joined by commas. One that is not there counts as empty, so that it cannot match what
 /// was signed.
 fn push_header(out: &mut Vec<u8>, parts: &Parts, name: &HeaderName) {
-    let mut values = parts.headers.get_all(name).iter().peekable();
-    if values.peek().is_none() && *name == HOST {
-        out.extend_from_slice(authority(&parts.uri).as_bytes());
+    if *name == HOST {
+        // By the same rule as the bucket is found (the authority of HTTP/2 or of an absolute target goes before the
+        // header), or a signature for one host could be used on the bucket of another. An ambiguous one matches nothing.
+        out.extend_from_slice(authority_of(parts).ok().flatten().unwrap_or_default().as_bytes());
+        return;
     }
+    let values = parts.headers.get_all(name).iter();
     for (n, value) in values.enumerate() {
         if n > 0 {
             out.push(b',');
         }
         push_trimmed(out, value.as_bytes());
     }
-}
-
-/// HTTP/2 has no `Host` header: what a client signs as its host is the request's authority.
-fn authority(uri: &Uri) -> &str {
-    let authority = uri.authority().map_or("", |a| a.as_str());
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
 /// White space goes at both ends, and runs of spaces become one, inside quotes too.
@@ -221,7 +218,7 @@ mod tests {
 
     #[test]
     fn header_values_are_trimmed_collapsed_and_joined() {
-        let parts = parts("http://user@h:8080/", &[("x-a", "  a   b  "), ("x-a", "\"c  d\""), ("x-b", "a\tb")]);
+        let parts = parts("http://h:8080/", &[("x-a", "  a   b  "), ("x-a", "\"c  d\""), ("x-b", "a\tb")]);
         let names = ["host", "x-a", "x-b", "x-none"].map(HeaderName::from_static);
         let expected = "\nhost:h:8080\nx-a:a b,\"c d\"\nx-b:a\tb\nx-none:\n\nhost;x-a;x-b;x-none\nP";
         assert_eq!(text(tail(&parts, Kind::Header, &names, "P", false)), expected);

@@ -3,6 +3,8 @@
 //! Follows <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html> and
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html>. The framing is not read here.
 
+use std::fmt;
+
 use super::scope::{Scope, Timestamp};
 use super::signature::{self, SigningKey};
 use crate::auth::error::AuthError;
@@ -31,7 +33,7 @@ impl ChunkVerifier {
     /// [`AuthError::ChunkSignature`] when it does not match.
     pub fn chunk(&mut self, data_sha256: [u8; 32], signature: &str) -> Result<(), AuthError> {
         let hash = signature::hex(&data_sha256);
-        self.advance(&["AWS4-HMAC-SHA256-PAYLOAD"], &[EMPTY_SHA256, &hash], signature)
+        self.advance("AWS4-HMAC-SHA256-PAYLOAD", &[EMPTY_SHA256, &hash], signature)
     }
 
     /// Verifies the trailing headers by their canonical form (`name:value\n` each, names in lower case, in the order
@@ -41,13 +43,12 @@ impl ChunkVerifier {
     /// [`AuthError::ChunkSignature`] when it does not match.
     pub fn trailer(&mut self, canonical: &[u8], signature: &str) -> Result<(), AuthError> {
         let hash = signature::sha256_hex(&[canonical]);
-        self.advance(&["AWS4-HMAC-SHA256-TRAILER"], &[&hash], signature)
+        self.advance("AWS4-HMAC-SHA256-TRAILER", &[&hash], signature)
     }
 
-    fn advance(&mut self, head: &[&str], tail: &[&str], signature: &str) -> Result<(), AuthError> {
-        let middle = [self.timestamp.as_str(), &self.scope, &self.previous];
-        let lines: Vec<&str> = head.iter().chain(&middle).chain(tail).copied().collect();
-        let ours = self.key.sign(&[lines.join("\n").as_bytes()]);
+    fn advance(&mut self, algorithm: &str, hashes: &[&str], signature: &str) -> Result<(), AuthError> {
+        let head = [algorithm, self.timestamp.as_str(), &self.scope, &self.previous];
+        let ours = self.key.sign(&[[&head, hashes].concat().join("\n").as_bytes()]);
         if !signature::equal(&ours, signature) {
             return Err(AuthError::ChunkSignature);
         }
@@ -56,8 +57,8 @@ impl ChunkVerifier {
     }
 }
 
-impl std::fmt::Debug for ChunkVerifier {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for ChunkVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChunkVerifier").field("timestamp", &self.timestamp).field("scope", &self.scope).finish()
     }
 }

@@ -113,3 +113,23 @@ pub(super) fn parse_signed_headers(list: &str, kind: Kind) -> Result<Vec<HeaderN
 pub(super) fn join_signed_headers(names: &[HeaderName]) -> String {
     names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(";")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_accepted_prints_as_a_header_that_reads_the_same() {
+        let scope = "AKID/20130524/us-east-1/s3/aws4_request";
+        let rows = [
+            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host;x-amz-date, Signature=00"),
+            format!("AWS4-HMAC-SHA256 Credential={scope},SignedHeaders=host;x-amz-date,Signature=00"),
+            format!("aws4-hmac-sha256   Signature=00 ,SignedHeaders=X-Amz-Date;Host;host ,  Credential={scope}"),
+        ];
+        for row in &rows {
+            let header = AuthorizationHeader::parse(row).unwrap_or_else(|e| panic!("{row}: {e}"));
+            assert_eq!(header.to_string(), rows[0], "{row}");
+            assert!(!format!("{header:?}").contains("00\""), "{row}");
+        }
+    }
+}

@@ -13,6 +13,10 @@ const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b785
 const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const REGION: &str = "us-east-1";
+type Headers<'a> = &'a [(&'a str, &'a str)];
+/// Headers to replace, or with `None` to take away.
+type Changes<'a> = &'a [(&'a str, Option<&'a str>)];
+
 /// 24 May 2013, midnight.
 const SIGNED_AT: u64 = 1_369_353_600;
 
@@ -29,7 +33,7 @@ fn at(offset: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(SIGNED_AT.checked_add_signed(offset).unwrap())
 }
 
-fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
+fn request(method: &str, uri: &str, headers: Headers<'_>) -> Parts {
     let mut request = http::Request::builder().method(method).uri(uri);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -53,7 +57,7 @@ fn authorization(signed_headers: &str, signature: &str) -> String {
 }
 
 /// "GET Object", the first example of <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
-fn get_object(changes: &[(&str, Option<&str>)]) -> Parts {
+fn get_object(changes: Changes<'_>) -> Parts {
     let signature = "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41";
     let authorization = authorization("host;range;x-amz-content-sha256;x-amz-date", signature);
     let mut headers = vec![
@@ -84,7 +88,7 @@ fn amazons_header_examples_verify() {
     ];
     let get = [host, hash, date];
     let signed = "host;x-amz-content-sha256;x-amz-date";
-    let rows: [(&str, &str, &[(&str, &str)], &str, &str); 3] = [
+    let rows: [(&str, &str, Headers, &str, &str); 3] = [
         (
             "PUT",
             "/test%24file.text",
@@ -208,7 +212,7 @@ fn chunks_cannot_change_places() {
 
 #[test]
 fn requests_without_credentials_are_anonymous() {
-    let rows: [(&str, &[(&str, &str)]); 5] = [
+    let rows: [(&str, Headers); 5] = [
         ("/b?policy", &[]),
         ("/b?policy", &[("x-amz-date", "20130524T000000Z"), ("x-amz-content-sha256", EMPTY)]),
         // As on S3: an empty header, and parameters without the one that names the algorithm.
@@ -292,7 +296,7 @@ fn other_faults_of_signed_headers_are_answered_as_s3_does() {
     let no_host = authorization("range;x-amz-content-sha256;x-amz-date", "00");
     let no_amz_date = authorization("host;range;x-amz-content-sha256", "00");
     let with_token = authorization("host;range;x-amz-content-sha256;x-amz-date;x-amz-security-token", "00");
-    let rows: [(&[(&str, Option<&str>)], &str, u16, &str); 17] = [
+    let rows: [(Changes, &str, u16, &str); 17] = [
         (&[("x-amz-content-sha256", None)], "InvalidRequest", 400, missing_hash),
         (&[("x-amz-content-sha256", Some("garbage"))], "InvalidArgument", 400, hash),
         (&[("x-amz-content-sha256", Some("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"))], "NotImplemented", 501, v4a),
@@ -447,6 +451,16 @@ fn two_mechanisms_at_once_are_refused() {
 }
 
 #[test]
+fn the_host_that_is_acted_upon_is_the_one_that_must_be_signed() {
+    let absolute = format!("http://other.s3.amazonaws.com{PRESIGNED}");
+    let parts = request("GET", &absolute, &[("host", "examplebucket.s3.amazonaws.com")]);
+    let answer = verify(&parts).map(drop);
+    assert!(matches!(answer, Err(AuthError::SignatureDoesNotMatch(_))), "{answer:?}");
+    let absolute = format!("http://examplebucket.s3.amazonaws.com{PRESIGNED}");
+    verify(&request("GET", &absolute, &[("host", "other.s3.amazonaws.com")])).unwrap();
+}
+
+#[test]
 fn what_must_come_once_may_not_come_twice() {
     for name in ["authorization", "host", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token"] {
         let mut parts = get_object(&[]);
@@ -466,7 +480,7 @@ fn header_details_that_clients_differ_in_are_accepted() {
         let value = get_object(&[]).headers["authorization"].to_str().unwrap().to_owned();
         value.replace("host;range;x-amz-content-sha256", "x-amz-content-sha256;Range;HOST")
     };
-    let rows: [&[(&str, Option<&str>)]; 6] = [
+    let rows: [Changes; 6] = [
         &[("authorization", Some(&spaced))],
         &[("authorization", Some(&shuffled))],
         &[("range", Some("  bytes=0-9 "))],
