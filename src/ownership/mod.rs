@@ -1,4 +1,17 @@
-//! Who owns a bucket: [`BucketOwners`] and its implementations.
+//! Who owns a bucket: [`BucketOwners`], and [`OwnerResolver`], which asks the configured sources in their order.
+
+pub mod acl;
+mod cache;
+pub mod fixed;
+pub mod probe;
+pub mod registry;
+pub mod resolver;
+
+pub use acl::AclOwners;
+pub use fixed::{BucketPattern, FixedOwners};
+pub use probe::{BucketProbe, ProbeError};
+pub use registry::RegistryOwners;
+pub use resolver::{OwnerResolver, Source};
 
 use std::fmt;
 

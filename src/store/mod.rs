@@ -1,5 +1,11 @@
 //! Where policies live: [`PolicyStore`], its records and its implementations.
 
+pub mod memory;
+mod registry;
+
+pub use memory::MemoryStore;
+pub use registry::{MemoryRegistry, OwnerRegistry};
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
