@@ -1,9 +1,13 @@
 //! Where policies live: [`PolicyStore`], its records and its implementations.
 
 pub mod memory;
+#[cfg(feature = "proxy")]
+pub mod redb;
 mod registry;
 
 pub use memory::MemoryStore;
+#[cfg(feature = "proxy")]
+pub use redb::RedbStore;
 pub use registry::{MemoryRegistry, OwnerRegistry};
 
 use std::fmt;

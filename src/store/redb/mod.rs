@@ -1,0 +1,131 @@
+//! Policies and owners in one file: [`RedbStore`].
+//!
+//! The file is a [redb](::redb) database. A write is acknowledged once the transaction that holds it is flushed;
+//! writes that come in while one is being flushed share the next ([`writer`]). A record carries its own check, so that
+//! a damaged one is found and costs its bucket alone ([`record`]). What is in force is compiled when first asked for
+//! and kept in memory ([`index`]); only this process may have the file open, so memory and file cannot differ.
+
+mod file;
+mod index;
+mod record;
+mod registry;
+mod writer;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::file::{Fault, StoreFile};
+use self::index::Lookup;
+use self::writer::{Action, Writer};
+use super::{BoxFuture, Change, PolicyRecord, PolicyStore, Revision, StoreError};
+use crate::policy::Policy;
+use crate::s3::address::BucketName;
+
+pub use self::file::OpenError;
+pub use self::registry::RedbRegistry;
+
+/// A [`PolicyStore`] in one file, safe against a crash at any instant.
+///
+/// Its futures need a tokio runtime. Clones are handles of the same store; when the last is dropped, what is under way
+/// is finished and the file is closed.
+#[derive(Clone)]
+pub struct RedbStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    file: Arc<StoreFile>,
+    writer: Writer,
+}
+
+impl RedbStore {
+    /// Opens the file at `path`, and makes it (readable by its owner alone) where there is none. Blocks for the time it
+    /// takes to read it through if the last process to use it did not close it.
+    ///
+    /// # Errors
+    /// [`OpenError`], which names the path.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::start(StoreFile::open(path.as_ref())?)
+    }
+
+    /// The owners' registry, in the same file.
+    pub fn registry(&self) -> RedbRegistry {
+        RedbRegistry::new(Arc::clone(&self.inner))
+    }
+
+    fn start(file: StoreFile) -> Result<Self, OpenError> {
+        let file = Arc::new(file);
+        let writer = Writer::start(Arc::clone(&file))?;
+        Ok(Self { inner: Arc::new(Inner { file, writer }) })
+    }
+}
+
+impl Inner {
+    /// Runs a read on a thread where it may block.
+    async fn read<T, F>(self: &Arc<Self>, bucket: &BucketName, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&StoreFile, &BucketName) -> Result<T, Fault> + Send + 'static,
+    {
+        let (inner, name) = (Arc::clone(self), bucket.clone());
+        match tokio::task::spawn_blocking(move || read(&inner.file, &name)).await {
+            Ok(result) => result.map_err(|fault| fault.into_error(bucket)),
+            Err(e) => Err(StoreError::Unavailable { reason: format!("reading was broken off: {e}") }),
+        }
+    }
+}
+
+impl PolicyStore for RedbStore {
+    fn get<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Option<Arc<PolicyRecord>>, StoreError>> {
+        Box::pin(async move {
+            match self.inner.file.index().look_up(bucket) {
+                Lookup::Absent => Ok(None),
+                Lookup::Compiled(record) => Ok(Some(record)),
+                Lookup::Unreadable(reason) => Err(StoreError::Unreadable { bucket: bucket.clone(), reason }),
+                Lookup::InFile(_) => self.inner.read(bucket, StoreFile::in_force).await,
+            }
+        })
+    }
+
+    fn put<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        document: Bytes,
+        policy: Arc<Policy>,
+        change: Change,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let header = record::revision_header(&change, true)?;
+            let done = self.inner.writer.run(bucket, Action::Put { document, policy, change, header }).await?;
+            Ok(done.revision)
+        })
+    }
+
+    fn delete<'a>(&'a self, bucket: &'a BucketName, change: Change) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let header = record::revision_header(&change, false)?;
+            Ok(self.inner.writer.run(bucket, Action::Delete { header }).await?.existed)
+        })
+    }
+
+    fn purge<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move { Ok(self.inner.writer.run(bucket, Action::Purge).await?.existed) })
+    }
+
+    fn history<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Vec<Revision>, StoreError>> {
+        Box::pin(async move { self.inner.read(bucket, StoreFile::history).await })
+    }
+}
+
+impl fmt::Debug for RedbStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedbStore").field("file", &self.inner.file).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! What every policy store and every owners' registry must do, run against each implementation.
+//!
+//! The kill test has a file of its own, `store_kill.rs`: it starts itself as a second process.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use portcullis::policy::{AccountId, Policy};
+use portcullis::s3::address::BucketName;
+use portcullis::store::{Change, MemoryRegistry, MemoryStore, OwnerRegistry, PolicyStore, REVISIONS_KEPT, Revision};
+
+fn bucket(name: &str) -> BucketName {
+    BucketName::parse(name).unwrap()
+}
+
+/// A policy for `name`, told apart from others by `n`; with white space that a store has no business with.
+fn document(name: &str, n: u64) -> Bytes {
+    let statement = format!(
+        r#"{{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::{name}/{n}/*"}}"#
+    );
+    Bytes::from(format!("{{\"Version\": \"2012-10-17\",\r\n\t\"Id\":\"{n}\",\n \"Statement\":[{statement}]}}\n\n"))
+}
+
+fn compiled(name: &str, n: u64) -> Arc<Policy> {
+    Arc::new(Policy::parse(&document(name, n), name).unwrap().policy)
+}
+
+fn change(n: u64) -> Change {
+    Change {
+        at: SystemTime::UNIX_EPOCH + Duration::new(1_764_000_000 + n, 123_456_789),
+        by: format!("arn:aws:iam::111122223333:user/ünï-{n}"),
+        request_id: format!("4442587FB7D0{n:04}"),
+    }
+}
+
+async fn put(store: &dyn PolicyStore, name: &str, n: u64) -> u64 {
+    store.put(&bucket(name), document(name, n), compiled(name, n), change(n)).await.unwrap()
+}
+
+async fn conformance(store: Arc<dyn PolicyStore>) {
+    a_policy_comes_back_as_it_was_put(&*store).await;
+    buckets_do_not_mix(&*store).await;
+    a_deletion_is_a_revision_without_document(&*store).await;
+    the_history_is_bounded(&*store).await;
+    a_purged_bucket_starts_clean(&*store).await;
+    writers_and_readers_at_once(&store).await;
+}
+
+async fn a_policy_comes_back_as_it_was_put(store: &dyn PolicyStore) {
+    let name = "round-trip";
+    assert!(store.get(&bucket(name)).await.unwrap().is_none());
+    assert_eq!(store.history(&bucket(name)).await.unwrap(), []);
+    let mut before = 0;
+    for n in 1..=3 {
+        let revision = put(store, name, n).await;
+        let record = store.get(&bucket(name)).await.unwrap().expect("just put");
+        assert_eq!((record.revision, &record.document, &record.change), (revision, &document(name, n), &change(n)));
+        assert!(revision > before, "{revision} after {before}");
+        before = revision;
+    }
+}
+
+async fn buckets_do_not_mix(store: &dyn PolicyStore) {
+    // Each is the beginning of the next, or differs in case alone.
+    let names = ["abc", "abc.d", "abc.d-e", "ABC"];
+    for (n, name) in (0..).zip(names) {
+        put(store, name, n).await;
+    }
+    assert!(store.delete(&bucket("abc.d"), change(9)).await.unwrap());
+    for (n, name) in (0..).zip(names) {
+        let found = store.get(&bucket(name)).await.unwrap().map(|record| record.document.clone());
+        assert_eq!(found, (name != "abc.d").then(|| document(name, n)), "{name}");
+    }
+    assert!(store.purge(&bucket("abc")).await.unwrap());
+    for (name, revisions) in [("abc", 0), ("abc.d", 2), ("abc.d-e", 1), ("ABC", 1)] {
+        assert_eq!(store.history(&bucket(name)).await.unwrap().len(), revisions, "{name}");
+    }
+}
+
+async fn a_deletion_is_a_revision_without_document(store: &dyn PolicyStore) {
+    let name = "deleted";
+    assert!(!store.delete(&bucket(name), change(0)).await.unwrap(), "nothing was there");
+    assert_eq!(store.history(&bucket(name)).await.unwrap(), [], "and nothing is noted");
+
+    let first = put(store, name, 1).await;
+    assert!(store.delete(&bucket(name), change(2)).await.unwrap());
+    assert!(store.get(&bucket(name)).await.unwrap().is_none());
+    assert!(!store.delete(&bucket(name), change(3)).await.unwrap(), "it is gone already");
+    let second = put(store, name, 4).await;
+
+    let history = store.history(&bucket(name)).await.unwrap();
+    let deletion = history[1].revision;
+    assert!(first < deletion && deletion < second, "{first}, {deletion}, {second}");
+    let expected = [
+        Revision { revision: second, document: Some(document(name, 4)), change: change(4) },
+        Revision { revision: deletion, document: None, change: change(2) },
+        Revision { revision: first, document: Some(document(name, 1)), change: change(1) },
+    ];
+    assert_eq!(history, expected);
+}
+
+async fn the_history_is_bounded(store: &dyn PolicyStore) {
+    let name = "history";
+    let mut revisions = Vec::new();
+    for n in 0..25 {
+        revisions.push(put(store, name, n).await);
+        let history = store.history(&bucket(name)).await.unwrap();
+        let expected: Vec<Revision> = (0..=n)
+            .rev()
+            .zip(revisions.iter().rev())
+            .take(REVISIONS_KEPT)
+            .map(|(n, &revision)| Revision { revision, document: Some(document(name, n)), change: change(n) })
+            .collect();
+        assert_eq!(history, expected, "after put {n}");
+    }
+}
+
+async fn a_purged_bucket_starts_clean(store: &dyn PolicyStore) {
+    let name = "purged";
+    assert!(!store.purge(&bucket(name)).await.unwrap(), "nothing was known");
+    put(store, name, 1).await;
+    let before = put(store, name, 2).await;
+    assert!(store.purge(&bucket(name)).await.unwrap());
+    assert!(store.get(&bucket(name)).await.unwrap().is_none());
+    assert_eq!(store.history(&bucket(name)).await.unwrap(), []);
+    assert!(!store.purge(&bucket(name)).await.unwrap(), "it is forgotten already");
+    assert!(put(store, name, 3).await > before, "a number means one change");
+    assert_eq!(store.history(&bucket(name)).await.unwrap().len(), 1);
+
+    assert!(store.delete(&bucket(name), change(4)).await.unwrap());
+    assert!(store.purge(&bucket(name)).await.unwrap(), "a deleted policy has a history to forget");
+}
+
+async fn writers_and_readers_at_once(store: &Arc<dyn PolicyStore>) {
+    const WRITERS: u64 = 200;
+    let name = "contended";
+    put(&**store, name, WRITERS).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let (store, stopped) = (Arc::clone(store), stopped.clone());
+            tokio::spawn(async move {
+                let mut last = 0;
+                while !*stopped.borrow() {
+                    let record = store.get(&bucket(name)).await.unwrap().expect("never without a policy");
+                    assert!(record.revision >= last, "revision {} after {last}", record.revision);
+                    last = record.revision;
+                    let n = record.change.at.duration_since(change(0).at).unwrap().as_secs();
+                    assert_eq!((&record.document, &record.change), (&document(name, n), &change(n)), "a mix");
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|n| {
+            let store = Arc::clone(store);
+            tokio::spawn(async move {
+                let revision = put(&*store, name, n).await;
+                let seen = store.get(&bucket(name)).await.unwrap().expect("put before").revision;
+                assert!(seen >= revision, "put as {revision}, then read {seen}");
+                (revision, n)
+            })
+        })
+        .collect();
+    let mut written = BTreeSet::new();
+    for writer in writers {
+        written.insert(writer.await.unwrap());
+    }
+    stop.send(true).unwrap();
+    for reader in readers {
+        reader.await.unwrap();
+    }
+
+    let numbers: BTreeSet<u64> = written.iter().map(|(revision, _)| *revision).collect();
+    assert_eq!(numbers.len(), WRITERS as usize, "every put has a revision of its own");
+    let record = store.get(&bucket(name)).await.unwrap().expect("put");
+    let (revision, n) = *written.last().unwrap();
+    assert_eq!((record.revision, &record.document, &record.change), (revision, &document(name, n), &change(n)));
+    let kept: Vec<Revision> = written
+        .iter()
+        .rev()
+        .take(REVISIONS_KEPT)
+        .map(|&(revision, n)| Revision { revision, document: Some(document(name, n)), change: change(n) })
+        .collect();
+    assert_eq!(store.history(&bucket(name)).await.unwrap(), kept);
+}
+
+async fn registry_conformance(registry: &dyn OwnerRegistry) {
+    let [first, second] = ["111122223333", "444455556666"].map(|id| AccountId::parse(id).unwrap());
+    let (name, other) = (bucket("photos"), bucket("photos2"));
+    assert_eq!(registry.get(&name).await.unwrap(), None);
+    assert!(!registry.remove(&name).await.unwrap());
+    registry.set(&name, &first).await.unwrap();
+    assert_eq!(registry.get(&name).await.unwrap().as_ref(), Some(&first));
+    assert_eq!(registry.get(&other).await.unwrap(), None);
+    registry.set(&name, &second).await.unwrap();
+    registry.set(&other, &first).await.unwrap();
+    assert_eq!(registry.get(&name).await.unwrap().as_ref(), Some(&second));
+    assert!(registry.remove(&name).await.unwrap());
+    assert_eq!(registry.get(&name).await.unwrap(), None);
+    assert_eq!(registry.get(&other).await.unwrap().as_ref(), Some(&first));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_store_in_memory_conforms() {
+    conformance(Arc::new(MemoryStore::new())).await;
+    registry_conformance(&MemoryRegistry::new()).await;
+}
+
+#[cfg(feature = "proxy")]
+mod redb {
+    use portcullis::store::RedbStore;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn the_store_in_a_file_conforms() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = RedbStore::open(directory.path().join("policies.redb")).unwrap();
+        registry_conformance(&store.registry()).await;
+        conformance(Arc::new(store)).await;
+    }
+
+    #[tokio::test]
+    async fn all_is_there_again_when_the_file_is_opened_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("policies.redb");
+        let account = AccountId::parse("111122223333").unwrap();
+        let mut revisions = Vec::new();
+        for n in 0..30 {
+            let store = RedbStore::open(&path).unwrap();
+            if let Some(before) = revisions.last() {
+                let record = store.get(&bucket("photos")).await.unwrap().expect("put before");
+                assert_eq!((record.revision, &record.document), (*before, &document("photos", n - 1)), "opening {n}");
+                assert_eq!(record.change, change(n - 1), "opening {n}");
+                assert_eq!(store.registry().get(&bucket("photos")).await.unwrap().as_ref(), Some(&account));
+            }
+            assert!(store.get(&bucket("deleted")).await.unwrap().is_none(), "opening {n}");
+            put(&store, "deleted", n).await;
+            assert!(store.delete(&bucket("deleted"), change(n)).await.unwrap(), "opening {n}");
+            store.registry().set(&bucket("photos"), &account).await.unwrap();
+            revisions.push(put(&store, "photos", n).await);
+        }
+        assert!(revisions.is_sorted_by(|a, b| a < b), "{revisions:?}");
+
+        let store = RedbStore::open(&path).unwrap();
+        let history = store.history(&bucket("photos")).await.unwrap();
+        let kept: Vec<u64> = history.iter().map(|revision| revision.revision).collect();
+        assert_eq!(kept, revisions.iter().rev().take(REVISIONS_KEPT).copied().collect::<Vec<_>>());
+        assert!(store.purge(&bucket("photos")).await.unwrap());
+        drop(store);
+        let store = RedbStore::open(&path).unwrap();
+        assert!(put(&store, "photos", 99).await > revisions[29], "not even a purge brings a number back");
+    }
+}
