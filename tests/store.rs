@@ -2,6 +2,8 @@
 //!
 //! The kill test has a file of its own, `store_kill.rs`: it starts itself as a second process.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -4,11 +4,13 @@
 //! what has been acknowledged. It is killed after a random number of lines, wherever it then is, and what it said is
 //! held against the file it leaves.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
 #![cfg(all(feature = "proxy", unix))]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -84,6 +86,46 @@ async fn in_the_second_process_changes_are_made_until_the_kill() {
     .await;
 }
 
+fn start(file: &Path, first: u64) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "in_the_second_process_changes_are_made_until_the_kill", "--nocapture"])
+        .env(FILE, file)
+        .env(FIRST, first.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// In half of the rounds there is no file yet, and its making is cut short; in the others, its opening.
+#[tokio::test]
+async fn a_kill_while_the_file_is_made_or_opened_leaves_one_that_opens() {
+    for round in 0..ROUNDS {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("policies.redb");
+        if round % 2 == 1 {
+            make(&RedbStore::open(&path).unwrap(), "photos", 0).await.unwrap();
+        }
+        let mut child = start(&path, PERIOD);
+        // The test harness says that it starts the test; shortly after, the file is made.
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut String::new()).unwrap();
+        output.read_line(&mut String::new()).unwrap();
+        for _ in 0..getrandom::u32().unwrap() % 1_000_000 {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let store = RedbStore::open(&path).unwrap_or_else(|e| panic!("round {round}: {e}"));
+        // The process may have got as far as changing it.
+        let history = store.history(&bucket("photos")).await.unwrap();
+        assert!(!history.is_empty() || round % 2 == 0, "round {round}: what was there is gone");
+        let expected = history.first().and_then(|newest| newest.document.clone());
+        let found = store.get(&bucket("photos")).await.unwrap().map(|record| record.document.clone());
+        assert_eq!(found, expected, "round {round}");
+    }
+}
+
 #[tokio::test]
 async fn a_kill_at_any_instant_loses_no_acknowledged_change() {
     let directory = tempfile::tempdir().unwrap();
@@ -91,22 +133,11 @@ async fn a_kill_at_any_instant_loses_no_acknowledged_change() {
     let mut acknowledged: HashMap<&str, u64> = HashMap::new();
     let mut first = 0u64;
     for round in 0..ROUNDS {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "in_the_second_process_changes_are_made_until_the_kill", "--nocapture"])
-            .env(FILE, &path)
-            .env(FIRST, first.to_string())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // None in some rounds, so that the opening of the file is cut short as well.
-        let lines_before_kill = getrandom::u32().unwrap() % 40 * u32::from(round % 5 != 1);
+        let mut child = start(&path, first);
+        let lines_before_kill = 1 + getrandom::u32().unwrap() % 40;
         let output = BufReader::new(child.stdout.take().unwrap());
         let mut seen = 0;
-        let mut killed = lines_before_kill == 0;
-        if killed {
-            child.kill().unwrap();
-        }
+        let mut killed = false;
         // Up to the end of the output: what was said before the kill took effect counts too.
         for line in output.lines() {
             let line = line.unwrap();

@@ -153,7 +153,7 @@ fault_from!(StorageError, TableError, ::redb::TransactionError, ::redb::CommitEr
 
 impl StoreFile {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        create(path).map_err(|e| OpenError::Io { path: path.to_owned(), reason: e.to_string() })?;
+        create(path).map_err(|reason| OpenError::Io { path: path.to_owned(), reason })?;
         let file = path.to_owned();
         Self::open_with(path, Box::new(move || open_database(&file)))
     }
@@ -302,23 +302,42 @@ impl fmt::Debug for StoreFile {
     }
 }
 
-/// Makes the file where there is none, for its owner alone, and sees to it that its name survives a crash too.
-fn create(path: &Path) -> io::Result<()> {
+/// Makes the file where there is none, and sees to it that its name survives a crash.
+///
+/// It is made under another name and appears under its own when complete: redb takes a file that it was interrupted in
+/// making for one that it never made, and refuses it ever after.
+fn create(path: &Path) -> Result<(), String> {
+    let failed = |e: io::Error| e.to_string();
+    if !path.try_exists().map_err(failed)? {
+        let name = path.file_name().ok_or("it is not the name of a file")?.to_string_lossy();
+        let random = getrandom::u64().map_err(|e| e.to_string())?;
+        let unfinished = path.with_file_name(format!(".{name}.{random:016x}"));
+        let made = make(&unfinished).and_then(|()| match std::fs::hard_link(&unfinished, path) {
+            // Another process was faster; the file is its.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            result => result.map_err(failed),
+        });
+        let removed = std::fs::remove_file(&unfinished);
+        made.and(removed.map_err(failed))?;
+    }
+    // In any case: whoever made it may have been killed before coming here.
+    #[cfg(unix)]
+    {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Makes a database with our tables, readable by its owner alone.
+fn make(path: &Path) -> Result<(), String> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-        // Whoever made it may have been killed before the directory was flushed, so it is flushed in either case.
-        Ok(_) | Err(_) => {}
-    }
-    #[cfg(unix)]
-    {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(parent)?.sync_all()?;
-    }
-    Ok(())
+    let file = options.open(path).map_err(|e| e.to_string())?;
+    let database = FileBackend::new(file).and_then(|file| Builder::new().create_with_backend(file));
+    initialise(&database.map_err(|e| e.to_string())?).map_err(Fault::into_reason)
 }
 
 /// Locks the file and opens the database in it. An empty file becomes an empty database.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use ::redb::{BackendError, Builder, Database, ReadableDatabase, ReadableTable, StorageBackend};
@@ -134,11 +134,11 @@ async fn changes_that_wait_for_a_flush_share_the_next() {
     let mut puts: Vec<_> =
         (0..200).map(|n| store.put(&name, document("photos", n), Arc::clone(&policy), change(n))).collect();
     // Each hands in its change the first time it is polled; unconstrained, since tokio would make the later ones wait.
-    tokio::task::unconstrained(std::future::poll_fn(|context| {
+    let mut hand_in = std::pin::pin!(tokio::task::unconstrained(std::future::poll_fn(|context| {
         assert!(puts.iter_mut().all(|put| put.as_mut().poll(context).is_pending()));
         Poll::Ready(())
-    }))
-    .await;
+    })));
+    assert!(hand_in.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
     drop(held_up);
     let mut revisions = Vec::new();
     for put in puts {
@@ -348,7 +348,8 @@ async fn what_is_not_a_store_is_refused_by_name_and_left_as_it_is() {
         file.set_len(5000).unwrap();
     };
     let text = |path: &Path| std::fs::write(path, "[store]\nurl = \"redb:\"\n".repeat(500)).unwrap();
-    let rows: [(&str, &dyn Fn(&Path), &str); 4] = [
+    type Prepare<'a> = &'a dyn Fn(&Path);
+    let rows: [(&str, Prepare<'_>, &str); 4] = [
         ("text", &text, "cannot be used"),
         ("cut off", &cut_off, "cannot be used"),
         ("another program's", &other_program, "another program"),
