@@ -4,7 +4,7 @@
 //! what has been acknowledged. It is killed after a random number of lines, wherever it then is, and what it said is
 //! held against the file it leaves.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test")]
 #![cfg(all(feature = "proxy", unix))]
 
 use std::collections::HashMap;

@@ -1,9 +1,11 @@
 //! Policies and owners in one file: [`RedbStore`].
 //!
-//! The file is a [redb](::redb) database. A write is acknowledged once the transaction that holds it is flushed;
-//! writes that come in while one is being flushed share the next ([`writer`]). A record carries its own check, so that
-//! a damaged one is found and costs its bucket alone ([`record`]). What is in force is compiled when first asked for
-//! and kept in memory ([`index`]); only this process may have the file open, so memory and file cannot differ.
+//! The file is a [redb] database. A write is acknowledged once the transaction that holds it is flushed; writes that
+//! come in while one is being flushed share the next (`writer`). A record carries its own check, so that a damaged one is
+//! found and costs its bucket alone (`record`). What is in force is compiled when first asked for and kept in memory
+//! (`index`); only this process may have the file open, so memory and file cannot differ.
+//!
+//! [redb]: https://docs.rs/redb
 
 mod file;
 mod index;
