@@ -4,6 +4,7 @@
 //! `?policy`, <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html>. Pure, and without a way to
 //! fail: what nothing allows is denied.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::identity::Identity;
@@ -129,6 +130,27 @@ impl Denial {
     }
 }
 
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anonymous => f.write_str("not signed"),
+            Self::ExplicitDeny(_) => f.write_str("explicitly denied"),
+            Self::ImplicitDeny => f.write_str("nothing allows it"),
+            Self::OtherAccount(_) => f.write_str("permitted, but of another account than the bucket"),
+        }?;
+        for (position, decider) in self.by().enumerate() {
+            f.write_str(if position == 0 { ": " } else { " and " })?;
+            match decider.policy {
+                DecidingPolicy::Bucket => write!(f, "bucket policy, statement {}", decider.statement)?,
+                DecidingPolicy::Identity(policy) => {
+                    write!(f, "identity policy {policy}, statement {}", decider.statement)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 impl From<Denial> for S3Error {
     /// A denied caller learns no more than that.
     fn from(denial: Denial) -> Self {
@@ -187,7 +209,9 @@ pub fn authorize_policy_call(
         return Err(Denial::Anonymous);
     };
     let request = AccessRequest { principal, action, resource: bucket_arn };
-    let decided = decide(&request, &identity.policies, bucket_policy, owner);
+    // Permission and account are asked apart: either side grants it here, as it does within one account, and then the
+    // account is looked at. Otherwise a permitted stranger would hear 403 where S3 says 405.
+    let decided = decide(&request, &identity.policies, bucket_policy, &account.id);
     match decided.decision {
         Decision::ExplicitDeny => Err(Denial::ExplicitDeny(decided)),
         Decision::ImplicitDeny => Err(Denial::ImplicitDeny),

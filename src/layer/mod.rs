@@ -1,1 +1,24 @@
-//! The tower `Layer`.
+//! The tower `Layer`: `?policy` answered here, everything else the inner service's.
+//!
+//! [`layer`] holds the settings, [`service`] the way of a request, [`policy_api`] what happens to `?policy`, [`body`]
+//! and [`future`] the types that come back, and [`respond`] is the one way out for an error.
+
+pub mod body;
+pub mod change;
+pub mod future;
+#[expect(clippy::module_inception, reason = "tower's own name for the file that holds the settings")]
+pub mod layer;
+mod locks;
+mod policy_api;
+pub mod respond;
+pub mod service;
+
+pub use body::{RequestBody, ResponseBody};
+pub use change::{ChangeKind, Outcome, PeerAddress, PolicyChange};
+pub use future::ResponseFuture;
+pub use layer::{BucketPolicyLayer, Builder, Handler, PassThrough};
+pub use respond::RequestId;
+pub use service::BucketPolicy;
+
+/// Any error, as tower and hyper pass them on.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::validate::MAX_BODY;
+
 /// One thing wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -36,6 +38,11 @@ impl InvalidPolicy {
     /// All of them, in the order in which S3 looks; a document with very many is not reported to the end.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// A document of more than [`MAX_BODY`] bytes, of which no more are read.
+    pub(crate) fn too_long() -> Self {
+        Self::one(Fault::TooLarge, format!("The document has more than {MAX_BODY} bytes, and no more are read"))
     }
 
     pub(super) fn one(fault: Fault<'_>, detail: impl Into<String>) -> Self {

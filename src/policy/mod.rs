@@ -45,4 +45,4 @@ pub use error::{InvalidPolicy, Problem};
 pub use evaluate::{Policy, Verdict};
 pub use principal::{Account, AccountId, CanonicalUserId, GrantedTo, InvalidAccountId, Principal};
 pub use request::AccessRequest;
-pub use validate::Validated;
+pub use validate::{MAX_BODY, Validated};

@@ -296,10 +296,10 @@ impl PrincipalPattern {
 
 /// Whether a `NotPrincipal` of these entries spares the caller.
 ///
-/// Amazon checks the account first, then the user, or the role and then its session ("AWS JSON policy elements:
-/// NotPrincipal"), and denies at the first that is not listed. So a user is spared where both the user and their account are
-/// listed, a session where its account, its role and itself are; an account alone spares its root user only. Only `*`
-/// spares the anonymous caller.
+/// Amazon says that a service *might* check the account first, then the user, or the role and then its session, and that all
+/// of them must therefore be listed ("AWS JSON policy elements: NotPrincipal"). Here each always counts, which errs on the
+/// side of denial: a user is spared where both the user and their account are listed, a session where its account, its role
+/// and itself are; an account alone spares its root user only. Only `*` spares the anonymous caller.
 pub(super) fn spares(listed: &[PrincipalPattern], caller: &Principal) -> bool {
     let any = |test: &dyn Fn(&PrincipalPattern) -> bool| listed.iter().any(test);
     let itself = |entry: &PrincipalPattern| match entry {

@@ -6,5 +6,7 @@ pub mod address;
 pub mod aws_chunked;
 pub mod checksum;
 pub mod error;
+pub mod forward;
+pub mod hoisted;
 pub mod operation;
 pub mod xml;

@@ -69,6 +69,15 @@ pub trait PolicyStore: Send + Sync + 'static {
     fn history<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Vec<Revision>, StoreError>>;
 }
 
+/// Reads a bucket's present policy from whoever keeps it.
+pub trait PolicySource: Send + Sync + 'static {
+    /// The policy in force for `bucket`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be known.
+    fn policy<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Option<Arc<Policy>>, StoreError>>;
+}
+
 /// Who changed a policy, when, and in which request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {

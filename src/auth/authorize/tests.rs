@@ -131,13 +131,16 @@ fn a_policy_call_is_for_the_owners_account_and_never_closed_to_its_root() {
         (user(OWNER), "allow", "deny *", 403),
         (user(OWNER), "allow, deny", "none", 403),
         (user(OTHER), "none", "none", 403),
-        (user(OTHER), "allow", "none", 403),
-        (user(OTHER), "none", "allow user", 403),
+        (user(OTHER), "allow", "none", 405),
+        (user(OTHER), "none", "allow user", 405),
+        (user(OTHER), "none", "allow *", 405),
+        (user(OTHER), "none", "allow account", 403),
         (user(OTHER), "allow", "deny account", 403),
         (user(OTHER), "allow", "allow user", 405),
         (user(OTHER), "allow", "allow *", 405),
-        (root(OTHER), "none", "none", 403),
+        (root(OTHER), "none", "none", 405),
         (root(OTHER), "none", "allow account", 405),
+        (root(OTHER), "none", "deny *", 403),
         (Principal::Anonymous, "none", "none", 403),
         (Principal::Anonymous, "none", "allow *", 403),
     ];
@@ -164,7 +167,13 @@ fn denials_and_permits_name_the_statements_that_decided() {
     assert!(matches!(call(&Identity::anonymous(), "allow *"), Err(Denial::Anonymous)));
     let foreign = Identity { principal: user(OTHER), policies: named_identity_policies("allow") };
     assert!(matches!(call(&foreign, "allow account"), Err(Denial::OtherAccount(_))));
-    assert!(matches!(call(&foreign, "none"), Err(Denial::ImplicitDeny)));
+    assert!(matches!(call(&foreign, "none"), Err(Denial::OtherAccount(_))));
+    let nobody = Identity { principal: user(OTHER), policies: Vec::new() };
+    assert!(matches!(call(&nobody, "none"), Err(Denial::ImplicitDeny)));
+    assert_eq!(
+        call(&foreign, "none").unwrap_err().to_string(),
+        "permitted, but of another account than the bucket: identity policy 0, statement 0"
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::fmt;
 use super::scope::{Scope, Timestamp};
 use super::signature::{self, SigningKey};
 use crate::auth::error::AuthError;
+use crate::s3::aws_chunked::ChunkSignatures;
 
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -54,6 +55,16 @@ impl ChunkVerifier {
         }
         self.previous = ours;
         Ok(())
+    }
+}
+
+impl ChunkSignatures for ChunkVerifier {
+    fn chunk(&mut self, sha256_of_data: [u8; 32], signature: &str) -> bool {
+        Self::chunk(self, sha256_of_data, signature).is_ok()
+    }
+
+    fn trailer(&mut self, canonical: &[u8], signature: &str) -> bool {
+        Self::trailer(self, canonical, signature).is_ok()
     }
 }
 

@@ -111,20 +111,10 @@ impl Presented {
         Ok(Some(presented))
     }
 
-    /// In the order in which S3 is seen to report faults: payload hash, date, then the header itself.
+    /// The header itself first: what it lacks tells more than what would have to stand beside it.
     fn from_header(parts: &Parts, authorization: &HeaderValue) -> Result<Self, AuthError> {
         let authorization = authorization.to_str().map_err(|_| AuthError::Components);
-        // What another scheme holds is not ours to look at any closer.
-        let header = authorization.and_then(AuthorizationHeader::parse);
-        if let Err(
-            fault @ (AuthError::SignatureV2
-            | AuthError::SignatureV4a(_)
-            | AuthError::Scheme(_)
-            | AuthError::AuthorizationForm),
-        ) = header
-        {
-            return Err(fault);
-        }
+        let header = authorization.and_then(AuthorizationHeader::parse)?;
         let payload = single_text(parts, &CONTENT_SHA256)?.ok_or(AuthError::MissingPayloadHash)?;
         let (payload, payload_text) = payload::parse_with_text(payload)?;
         let (date, timestamp) = match single_text(parts, &AMZ_DATE)? {
@@ -135,7 +125,6 @@ impl Presented {
             }
         };
         let timestamp = timestamp.ok_or_else(|| AuthError::Date(date.to_owned()))?;
-        let header = header?;
         Ok(Self {
             kind: Kind::Header,
             scope: header.scope,

@@ -401,8 +401,8 @@ pub(super) const GLOBAL_KEYS: &[&str] = &[
     "aws:IsMcpServiceAction",
 ];
 
-/// Keys of federated sessions that requests to other services than STS carry, by "IAM and AWS STS condition context keys"
-/// (cross-service keys of OIDC and SAML federation).
+/// Keys of federated sessions that requests to other services than STS may carry. Which of them S3 takes at PUT is not
+/// settled; the others are refused.
 pub(super) const FEDERATION_KEYS: &[&str] = &[
     "accounts.google.com:aud",
     "accounts.google.com:oaud",

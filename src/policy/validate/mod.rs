@@ -39,8 +39,7 @@ impl Policy {
     /// [`InvalidPolicy`]: `400 MalformedPolicy`.
     pub fn parse(body: &[u8], bucket: &str) -> Result<Validated, InvalidPolicy> {
         if body.len() > MAX_BODY {
-            let detail = format!("The document has {} bytes; no more than {MAX_BODY} are read", body.len());
-            return Err(InvalidPolicy::one(Fault::TooLarge, detail));
+            return Err(InvalidPolicy::too_long());
         }
         validate(&PolicyDocument::parse(body)?, Attachment::Bucket(bucket))
     }

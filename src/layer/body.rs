@@ -1,0 +1,296 @@
+//! The bodies that pass the layer: a request's, streamed, held or verified on its way; a response's, the inner
+//! service's or our own.
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use pin_project_lite::pin_project;
+use sha2::{Digest, Sha256};
+
+use super::BoxError;
+use crate::s3::error::{ErrorCode, S3Error};
+
+pin_project! {
+    /// The request body the inner service gets.
+    #[derive(Debug)]
+    pub struct RequestBody<B> {
+        #[pin]
+        kind: RequestKind<B>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = RequestProj]
+    enum RequestKind<B> {
+        Streaming { #[pin] body: B },
+        Held { #[pin] body: Full<Bytes> },
+        Hashed { #[pin] body: B, check: PayloadCheck },
+    }
+}
+
+impl<B: Body<Data = Bytes>> RequestBody<B> {
+    /// The client's body as it comes.
+    pub(crate) fn streaming(body: B) -> Self {
+        Self { kind: RequestKind::Streaming { body } }
+    }
+
+    /// Bytes that were read and checked already.
+    pub(crate) fn held(bytes: Bytes) -> Self {
+        Self { kind: RequestKind::Held { body: Full::new(bytes) } }
+    }
+
+    /// The client's body, which must have this SHA-256: its last bytes are kept back until the digest is known to be
+    /// right, so that a wrong body can never be complete upstream. What was wrong is left in the returned [`Fault`].
+    ///
+    /// # Errors
+    /// `XAmzContentSHA256Mismatch` at once for an empty body whose digest is another.
+    pub(crate) fn hashed(body: B, expected: [u8; 32]) -> Result<(Self, Fault), S3Error> {
+        let fault = Fault::default();
+        let check = PayloadCheck { expected, hasher: Sha256::new(), kept: None, fault: fault.clone(), done: false };
+        if body.is_end_stream() {
+            check.compare()?;
+            return Ok((Self::streaming(body), fault));
+        }
+        Ok((Self { kind: RequestKind::Hashed { body, check } }, fault))
+    }
+}
+
+/// Where a body leaves the S3 error that made it fail, since what comes back through an HTTP client may have lost it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fault(Arc<OnceLock<S3Error>>);
+
+impl Fault {
+    /// The error, if the body failed.
+    pub(crate) fn get(&self) -> Option<&S3Error> {
+        self.0.get()
+    }
+
+    fn set(&self, error: S3Error) {
+        // The first fault is the cause; one that follows is its echo.
+        let _ = self.0.set(error);
+    }
+}
+
+#[derive(Debug)]
+struct PayloadCheck {
+    expected: [u8; 32],
+    hasher: Sha256,
+    kept: Option<Bytes>,
+    fault: Fault,
+    done: bool,
+}
+
+impl PayloadCheck {
+    fn compare(&self) -> Result<(), S3Error> {
+        let computed: [u8; 32] = self.hasher.clone().finalize().into();
+        if computed == self.expected { Ok(()) } else { Err(payload_mismatch(&self.expected, &computed)) }
+    }
+}
+
+/// `XAmzContentSHA256Mismatch`, with both digests as S3 gives them.
+pub(crate) fn payload_mismatch(expected: &[u8; 32], computed: &[u8; 32]) -> S3Error {
+    S3Error::new(ErrorCode::XAmzContentSHA256Mismatch)
+        .with_field("ClientComputedContentSHA256", hex(expected))
+        .with_field("S3ComputedContentSHA256", hex(computed))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+impl<B> Body for RequestBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project().kind.project() {
+            RequestProj::Streaming { body } => body.poll_frame(cx).map_err(Into::into),
+            RequestProj::Held { body } => body.poll_frame(cx).map_err(|never| match never {}),
+            RequestProj::Hashed { mut body, check } => loop {
+                if check.done {
+                    return Poll::Ready(None);
+                }
+                let next = match ready!(body.as_mut().poll_frame(cx)) {
+                    Some(Err(error)) => {
+                        check.done = true;
+                        return Poll::Ready(Some(Err(error.into())));
+                    }
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(data) => {
+                            check.hasher.update(&data);
+                            check.kept.replace(data)
+                        }
+                        // Trailers are not covered by the payload's digest, and only chunk-signed bodies have any.
+                        Err(_) => continue,
+                    },
+                    None => {
+                        check.done = true;
+                        if let Err(error) = check.compare() {
+                            check.fault.set(error.clone());
+                            return Poll::Ready(Some(Err(error.into())));
+                        }
+                        check.kept.take()
+                    }
+                };
+                if let Some(data) = next.filter(|data| !data.is_empty()) {
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            RequestKind::Streaming { body } => body.is_end_stream(),
+            RequestKind::Held { body } => body.is_end_stream(),
+            RequestKind::Hashed { check, .. } => check.done,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            RequestKind::Streaming { body } => body.size_hint(),
+            RequestKind::Held { body } => body.size_hint(),
+            RequestKind::Hashed { body, check } => {
+                let kept = check.kept.as_ref().map_or(0, |bytes| bytes.len() as u64);
+                let rest = body.size_hint();
+                let mut hint = SizeHint::new();
+                hint.set_lower(rest.lower().saturating_add(kept));
+                if let Some(upper) = rest.upper() {
+                    hint.set_upper(upper.saturating_add(kept));
+                }
+                hint
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// The response body a caller gets: the inner service's, or one of ours.
+    #[derive(Debug)]
+    pub struct ResponseBody<B> {
+        #[pin]
+        kind: ResponseKind<B>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = ResponseProj]
+    enum ResponseKind<B> {
+        Inner { #[pin] body: B },
+        Own { #[pin] body: Full<Bytes> },
+    }
+}
+
+impl<B> ResponseBody<B> {
+    pub(crate) fn inner(body: B) -> Self {
+        Self { kind: ResponseKind::Inner { body } }
+    }
+
+    pub(crate) fn own(bytes: Bytes) -> Self {
+        Self { kind: ResponseKind::Own { body: Full::new(bytes) } }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project().kind.project() {
+            ResponseProj::Inner { body } => body.poll_frame(cx),
+            ResponseProj::Own { body } => body.poll_frame(cx).map_err(|never| match never {}),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            ResponseKind::Inner { body } => body.is_end_stream(),
+            ResponseKind::Own { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            ResponseKind::Inner { body } => body.size_hint(),
+            ResponseKind::Own { body } => body.size_hint(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    /// A body of these pieces, each a frame.
+    struct Pieces(std::vec::IntoIter<&'static str>);
+
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(self.0.next().map(|piece| Ok(Frame::data(Bytes::from_static(piece.as_bytes())))))
+        }
+    }
+
+    fn chunks(pieces: &[&'static str]) -> Pieces {
+        Pieces(pieces.to_vec().into_iter())
+    }
+
+    fn sha256(text: &str) -> [u8; 32] {
+        Sha256::digest(text.as_bytes()).into()
+    }
+
+    #[tokio::test]
+    async fn a_right_digest_lets_every_byte_through() {
+        for parts in [vec!["one"], vec!["one", "", "two"], vec!["", "x"]] {
+            let whole = parts.concat();
+            let (body, fault) = RequestBody::hashed(chunks(&parts), sha256(&whole)).unwrap();
+            assert_eq!(body.collect().await.unwrap().to_bytes(), whole, "{parts:?}");
+            assert!(fault.get().is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wrong_digest_keeps_the_last_bytes_back() {
+        let (mut body, fault) = RequestBody::hashed(chunks(&["one", "two", "three"]), sha256("onetwothreE")).unwrap();
+        let mut seen = Vec::new();
+        let error = loop {
+            match body.frame().await {
+                Some(Ok(frame)) => seen.extend_from_slice(&frame.into_data().unwrap()),
+                Some(Err(error)) => break error,
+                None => panic!("the body ended as if it were right"),
+            }
+        };
+        assert_eq!(seen, b"onetwo");
+        assert!(error.downcast_ref::<S3Error>().is_some());
+        assert_eq!(fault.get().map(S3Error::code), Some(ErrorCode::XAmzContentSHA256Mismatch));
+        assert!(body.frame().await.is_none());
+    }
+
+    #[test]
+    fn an_empty_body_is_judged_before_anything_is_sent() {
+        assert!(RequestBody::hashed(Full::new(Bytes::new()), sha256("")).is_ok());
+        let error = RequestBody::hashed(Full::new(Bytes::new()), sha256("x")).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::XAmzContentSHA256Mismatch);
+    }
+}

@@ -1,0 +1,90 @@
+//! What an auditor is told of a policy's change.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::policy::AccountId;
+use crate::s3::address::BucketName;
+
+/// The other end of the connection a request came by. Whoever accepts connections puts it among the request's
+/// extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub SocketAddr);
+
+/// What was done to a bucket's policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// A policy was put in force.
+    Put,
+    /// It was taken out of force.
+    Delete,
+    /// The bucket is gone, and all that was stored for it.
+    Purge,
+}
+
+impl ChangeKind {
+    /// `put`, `delete` or `purge`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::Delete => "delete",
+            Self::Purge => "purge",
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Stored durably, as this revision where the change made one.
+    Stored {
+        /// The revision of the change.
+        revision: Option<u64>,
+    },
+    /// Sent on to the store, which answered this status.
+    Forwarded {
+        /// The store's answer.
+        status: u16,
+    },
+    /// Not acknowledged: storing failed.
+    Failed {
+        /// Why, for the log alone.
+        reason: String,
+    },
+}
+
+/// A policy was changed, or a permitted change failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyChange {
+    /// When.
+    pub at: SystemTime,
+    /// The request that did it.
+    pub request_id: String,
+    /// What was done.
+    pub kind: ChangeKind,
+    /// To which bucket's policy.
+    pub bucket: BucketName,
+    /// The ARN of the caller; none where a bucket was deleted in a request that the store alone judged.
+    pub by: Option<String>,
+    /// The caller's account.
+    pub account: Option<AccountId>,
+    /// The other end of the caller's connection, where known.
+    pub peer: Option<SocketAddr>,
+    /// SHA-256 of the policy that was put, in hexadecimal.
+    pub sha256: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// Gets every [`PolicyChange`], once, before the client has its answer. It is called on the request path, so it must
+/// not block for long.
+#[derive(Clone)]
+pub(crate) struct Auditor(pub(crate) Arc<dyn Fn(&PolicyChange) + Send + Sync>);
+
+impl fmt::Debug for Auditor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Auditor")
+    }
+}

@@ -1,0 +1,492 @@
+//! `PUT`, `GET` and `DELETE ?policy`, step by step.
+//!
+//! The order is part of the contract: who asks, whose bucket it is, whether they may, from which account, and only
+//! then the body. Each failure is answered at once, so a client that waits for `100 Continue` never sends a body that
+//! nobody will read. See Amazon's "PutBucketPolicy", "GetBucketPolicy" and "DeleteBucketPolicy".
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt;
+use sha2::{Digest, Sha256};
+use tower_service::Service;
+
+use super::BoxError;
+use super::body::{RequestBody, hex, payload_mismatch};
+use super::change::{ChangeKind, Outcome};
+use super::layer::{Handler, PassThrough};
+use super::service::{Call, Exchange, Outcomes, Signed, Target};
+use crate::auth::authorize::{Denial, Permit, authorize_policy_call, would_lock_out};
+use crate::auth::sigv4::PayloadMode;
+use crate::ownership::{Ownership, OwnershipError};
+use crate::policy::{AccountId, Action, InvalidPolicy, MAX_BODY, Policy, Problem};
+use crate::s3::address::{Address, AddressStyle, BucketName};
+use crate::s3::aws_chunked::{self, Framing};
+use crate::s3::checksum::DigestChecks;
+use crate::s3::error::{ErrorCode, S3Error};
+use crate::s3::forward::SignedPayload;
+use crate::s3::hoisted::effective_headers;
+use crate::s3::operation::Operation;
+use crate::store::{Change, PolicyStore, StoreError};
+
+/// How much longer than its payload an aws-chunked body may be: chunk headers, signatures, trailers.
+const FRAMING_BYTES: usize = 8 * 1024;
+
+/// Which of the three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PolicyCall {
+    Put,
+    Get,
+    Delete,
+}
+
+impl PolicyCall {
+    fn action(self) -> Action {
+        match self {
+            Self::Put => Action::PutBucketPolicy,
+            Self::Get => Action::GetBucketPolicy,
+            Self::Delete => Action::DeleteBucketPolicy,
+        }
+    }
+}
+
+/// A body that was read whole and found right.
+struct ReceivedPolicy {
+    /// As it came, framing and all.
+    raw: Bytes,
+    /// The policy's bytes.
+    document: Bytes,
+    /// What came behind it in aws-chunked framing.
+    trailers: Vec<(HeaderName, HeaderValue)>,
+    policy: Arc<Policy>,
+}
+
+impl<S> Call<S> {
+    /// Answers a `?policy` call, or sends it on where the inner service keeps the policies.
+    pub(crate) async fn policy<B, R>(
+        &mut self,
+        call: PolicyCall,
+        bucket: BucketName,
+        style: AddressStyle,
+        body: B,
+    ) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let caller = self.exchange.authenticate().await?;
+        let headers = effective_headers(&self.exchange.parts.headers, &self.exchange.query()?)?;
+        let owner = self.exchange.owner(&bucket, &headers).await?;
+        let (signed, permit) = self.exchange.permit(call, &bucket, caller, &owner).await?;
+        match call {
+            PolicyCall::Put => {
+                let received = self.exchange.receive(&signed, &bucket, &headers, body).await?;
+                self.exchange.guard(&signed, &received.policy, &bucket, &owner, &headers)?;
+                match self.exchange.shared.handler.clone() {
+                    Handler::Store(store) => self.exchange.store(permit, &*store, &bucket, &signed, received).await,
+                    Handler::Forward { .. } => self.forward_put(permit, bucket, style, &signed, received).await,
+                }
+            }
+            PolicyCall::Get => match self.exchange.shared.handler.clone() {
+                Handler::Store(store) => self.exchange.read(permit, &*store, &bucket).await,
+                Handler::Forward { .. } => self.forward_get(permit, bucket, style, &signed).await,
+            },
+            PolicyCall::Delete => match self.exchange.shared.handler.clone() {
+                Handler::Store(store) => self.exchange.remove(permit, &*store, &bucket, &signed).await,
+                Handler::Forward { .. } => self.forward_delete(permit, bucket, style, &signed).await,
+            },
+        }
+    }
+
+    /// Step 7, kept by the inner service: the same bytes go on.
+    async fn forward_put<B, R>(
+        &mut self,
+        _permit: Permit,
+        bucket: BucketName,
+        style: AddressStyle,
+        signed: &Signed,
+        received: ReceivedPolicy,
+    ) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+        B: Body<Data = Bytes>,
+    {
+        let sha256 = hex(&Sha256::digest(&received.document));
+        let body = match self.exchange.shared.pass_through {
+            PassThrough::AsSent => received.raw,
+            // Signed anew as a plain payload, which needs no chunk signatures.
+            PassThrough::Verified => {
+                unframe(&mut self.exchange.parts.headers, received.trailers);
+                received.document
+            }
+        };
+        self.exchange.prepare(Operation::PutBucketPolicy, bucket.clone(), style, signed, &body);
+        let answer = self.send(RequestBody::held(body)).await;
+        self.exchange.audit(ChangeKind::Put, &bucket, Some(&signed.identity), Some(sha256), forwarded(&answer));
+        answer
+    }
+
+    async fn forward_get<B, R>(
+        &mut self,
+        _permit: Permit,
+        bucket: BucketName,
+        style: AddressStyle,
+        signed: &Signed,
+    ) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+        B: Body<Data = Bytes>,
+    {
+        self.exchange.prepare(Operation::GetBucketPolicy, bucket, style, signed, b"");
+        self.send(RequestBody::held(Bytes::new())).await
+    }
+
+    async fn forward_delete<B, R>(
+        &mut self,
+        _permit: Permit,
+        bucket: BucketName,
+        style: AddressStyle,
+        signed: &Signed,
+    ) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+        B: Body<Data = Bytes>,
+    {
+        self.exchange.prepare(Operation::DeleteBucketPolicy, bucket.clone(), style, signed, b"");
+        let answer = self.send(RequestBody::held(Bytes::new())).await;
+        self.exchange.audit(ChangeKind::Delete, &bucket, Some(&signed.identity), None, forwarded(&answer));
+        answer
+    }
+}
+
+impl Exchange {
+    /// Step 2: the account that owns the bucket.
+    async fn owner(&self, bucket: &BucketName, headers: &HeaderMap) -> Result<AccountId, S3Error> {
+        let expected = expected_owner(headers)?;
+        let owner = match self.shared.owners.owner(bucket).await.map_err(unresolved)? {
+            Ownership::Account(owner) => owner,
+            Ownership::NoSuchBucket => return Err(no_such_bucket(bucket)),
+            Ownership::Unknown => {
+                tracing::warn!(%bucket, "no source names the owner of this bucket, so nobody may touch its policy");
+                return Err(ErrorCode::AccessDenied.into());
+            }
+        };
+        match expected {
+            Some(expected) if expected != owner => Err(ErrorCode::AccessDenied.into()),
+            Some(_) | None => Ok(owner),
+        }
+    }
+
+    /// Steps 3 and 4: the permission, then the account.
+    async fn permit(
+        &self,
+        call: PolicyCall,
+        bucket: &BucketName,
+        caller: Option<Signed>,
+        owner: &AccountId,
+    ) -> Result<(Signed, Permit), S3Error> {
+        let Some(signed) = caller else {
+            self.log_denial(call, bucket, None, Denial::Anonymous);
+            return Err(ErrorCode::AccessDenied.into());
+        };
+        // No policy can stop the owner's root, so an unreadable one can't either: root is who repairs it.
+        let present = if signed.identity.principal.is_root_of(owner) { None } else { self.present(bucket).await? };
+        match authorize_policy_call(&signed.identity, call.action(), &bucket.arn(), present.as_deref(), owner) {
+            Ok(permit) => Ok((signed, permit)),
+            Err(denial) => {
+                self.log_denial(call, bucket, signed.identity.principal.arn().as_deref(), denial);
+                Err(match denial {
+                    Denial::Anonymous | Denial::ExplicitDeny(_) | Denial::ImplicitDeny => denial.into(),
+                    Denial::OtherAccount(_) => S3Error::from(denial)
+                        .with_field("Method", self.parts.method.as_str())
+                        .with_field("ResourceType", "BUCKETPOLICY"),
+                })
+            }
+        }
+    }
+
+    fn log_denial(&self, call: PolicyCall, bucket: &BucketName, by: Option<&str>, denial: Denial) {
+        tracing::info!(
+            request_id = %self.responder.id,
+            %bucket,
+            action = call.action().name(),
+            by = by.unwrap_or("anonymous"),
+            reason = %denial,
+            "denied"
+        );
+    }
+
+    /// The bucket's present policy.
+    async fn present(&self, bucket: &BucketName) -> Result<Option<Arc<Policy>>, S3Error> {
+        let policy = match &self.shared.handler {
+            Handler::Store(store) => store.get(bucket).await.map(|r| r.map(|record| Arc::clone(&record.policy))),
+            Handler::Forward { present: Some(source) } => source.policy(bucket).await,
+            Handler::Forward { present: None } => Ok(None),
+        };
+        policy.map_err(|error| unavailable(&error))
+    }
+
+    /// Step 5: the body, whole and right.
+    async fn receive<B>(
+        &self,
+        signed: &Signed,
+        bucket: &BucketName,
+        headers: &HeaderMap,
+        body: B,
+    ) -> Result<ReceivedPolicy, S3Error>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let checks = DigestChecks::from_headers(headers)?;
+        let chunked = match signed.verified.payload() {
+            PayloadMode::Sha256(_) | PayloadMode::Unsigned => None,
+            PayloadMode::StreamingSigned { trailer: false } => Some(Framing::Signed),
+            PayloadMode::StreamingSigned { trailer: true } => Some(Framing::SignedTrailer),
+            PayloadMode::StreamingUnsignedTrailer => Some(Framing::UnsignedTrailer),
+        };
+        let decoded_length = chunked.map(|_| aws_chunked::decoded_length(headers)).transpose()?;
+        if decoded_length.is_some_and(|length| length > MAX_BODY as u64) {
+            return Err(malformed(&InvalidPolicy::too_long()));
+        }
+        let framing = if chunked.is_some() { FRAMING_BYTES } else { 0 };
+        let raw = read(body, content_length(headers), MAX_BODY + framing).await?;
+        let (document, trailers) = match chunked {
+            Some(framing) => {
+                let mut signatures = signed.verified.chunk_verifier();
+                let length = decoded_length.unwrap_or_default();
+                let decoded = aws_chunked::decode(&raw, framing, length, Some(&mut signatures))?;
+                (decoded.data, decoded.trailers)
+            }
+            None => (raw.clone(), Vec::new()),
+        };
+        if let PayloadMode::Sha256(expected) = signed.verified.payload() {
+            let computed: [u8; 32] = Sha256::digest(&raw).into();
+            if computed != expected {
+                return Err(payload_mismatch(&expected, &computed));
+            }
+        }
+        checks.with_trailers(&trailers)?.verify(&document)?;
+        let validated = Policy::parse(&document, bucket.as_str()).map_err(|invalid| malformed(&invalid))?;
+        for warning in &validated.warnings {
+            tracing::info!(request_id = %self.responder.id, %bucket, %warning, "a policy is valid, and may not mean what it says");
+        }
+        Ok(ReceivedPolicy { raw, document, trailers, policy: Arc::new(validated.policy) })
+    }
+
+    /// Step 6: nobody locks themselves out unawares.
+    fn guard(
+        &self,
+        signed: &Signed,
+        new: &Policy,
+        bucket: &BucketName,
+        owner: &AccountId,
+        headers: &HeaderMap,
+    ) -> Result<(), S3Error> {
+        let confirmed = headers
+            .get("x-amz-confirm-remove-self-bucket-access")
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
+        if self.shared.lockout_guard && !confirmed && would_lock_out(&signed.identity, new, owner, &bucket.arn()) {
+            return Err(S3Error::new(ErrorCode::AccessDenied).with_message(
+                "The policy would take away your own permission to change the bucket policy (s3:PutBucketPolicy). To put \
+                 it nevertheless, send x-amz-confirm-remove-self-bucket-access: true",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Step 7, kept here: durable, then acknowledged.
+    async fn store<R, E>(
+        &self,
+        _permit: Permit,
+        store: &dyn PolicyStore,
+        bucket: &BucketName,
+        signed: &Signed,
+        received: ReceivedPolicy,
+    ) -> Outcomes<R, E> {
+        let _turn = self.still_there(bucket).await?;
+        let sha256 = hex(&Sha256::digest(&received.document));
+        let stored = store.put(bucket, received.document, received.policy, self.change(signed)).await;
+        self.answer_change(ChangeKind::Put, bucket, signed, Some(sha256), stored.map(Some))
+    }
+
+    async fn remove<R, E>(
+        &self,
+        _permit: Permit,
+        store: &dyn PolicyStore,
+        bucket: &BucketName,
+        signed: &Signed,
+    ) -> Outcomes<R, E> {
+        let _turn = self.still_there(bucket).await?;
+        let deleted = store.delete(bucket, self.change(signed)).await;
+        if matches!(deleted, Ok(false)) {
+            return Ok(self.responder.no_content());
+        }
+        self.answer_change(ChangeKind::Delete, bucket, signed, None, deleted.map(|_| None))
+    }
+
+    async fn read<R, E>(&self, _permit: Permit, store: &dyn PolicyStore, bucket: &BucketName) -> Outcomes<R, E> {
+        match store.get(bucket).await.map_err(|error| unavailable(&error))? {
+            Some(record) => Ok(self.responder.document(record.document.clone())),
+            None => Err(S3Error::new(ErrorCode::NoSuchBucketPolicy).with_field("BucketName", bucket.as_str()).into()),
+        }
+    }
+
+    /// The bucket's turn, if it was not deleted while its policy was on its way to us.
+    async fn still_there(&self, bucket: &BucketName) -> Result<super::locks::BucketGuard, S3Error> {
+        let turn = self.shared.locks.lock(bucket).await;
+        match self.shared.owners.owner(bucket).await.map_err(unresolved)? {
+            Ownership::NoSuchBucket => Err(no_such_bucket(bucket)),
+            Ownership::Account(_) | Ownership::Unknown => Ok(turn),
+        }
+    }
+
+    fn change(&self, signed: &Signed) -> Change {
+        Change {
+            at: self.responder.now,
+            by: signed.identity.principal.arn().unwrap_or_default(),
+            request_id: self.responder.id.as_str().to_owned(),
+        }
+    }
+
+    fn answer_change<R, E>(
+        &self,
+        kind: ChangeKind,
+        bucket: &BucketName,
+        signed: &Signed,
+        sha256: Option<String>,
+        stored: Result<Option<u64>, StoreError>,
+    ) -> Outcomes<R, E> {
+        let (outcome, answer) = match stored {
+            Ok(revision) => (Outcome::Stored { revision }, Ok(self.responder.no_content())),
+            Err(error) => (Outcome::Failed { reason: error.to_string() }, Err(unavailable(&error).into())),
+        };
+        self.audit(kind, bucket, Some(&signed.identity), sha256, outcome);
+        answer
+    }
+
+    /// Makes the head fit a body that is held whole, or none, and leaves word how to sign it.
+    fn prepare(&mut self, operation: Operation, bucket: BucketName, style: AddressStyle, signed: &Signed, body: &[u8]) {
+        // What was read already needs no leave to be sent; a body that was not asked for does not go on.
+        for name in [EXPECT, TRANSFER_ENCODING, CONTENT_LENGTH] {
+            self.parts.headers.remove(name);
+        }
+        if operation == Operation::PutBucketPolicy {
+            self.parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        match self.shared.pass_through {
+            PassThrough::AsSent => {}
+            PassThrough::Verified => {
+                let target = Target { address: Address::Bucket(bucket), style, operation };
+                self.mark_for_signing(&target, signed, SignedPayload::Sha256(hex(&Sha256::digest(body))));
+            }
+        }
+    }
+}
+
+fn forwarded<R, E>(answer: &Outcomes<R, E>) -> Outcome {
+    match answer {
+        Ok(response) => Outcome::Forwarded { status: response.status().as_u16() },
+        Err(_) => Outcome::Failed { reason: "the store did not answer".to_owned() },
+    }
+}
+
+/// `x-amz-expected-bucket-owner`, an account id.
+fn expected_owner(headers: &HeaderMap) -> Result<Option<AccountId>, S3Error> {
+    let Some(value) = headers.get("x-amz-expected-bucket-owner") else { return Ok(None) };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    AccountId::parse(&text)
+        .map(Some)
+        .map_err(|_| S3Error::new(ErrorCode::InvalidBucketOwnerAWSAccountID).with_detail(text))
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads a body of at most `limit` bytes.
+async fn read<B>(body: B, announced: Option<u64>, limit: usize) -> Result<Bytes, S3Error>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let too_large = || malformed(&InvalidPolicy::too_long());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(too_large());
+    }
+    let mut body = pin!(body);
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|error| interrupted(&*error.into()))?.into_data() else { continue };
+        if data.len() > limit.saturating_sub(bytes.len()) {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&data);
+    }
+    match announced {
+        Some(length) if length != bytes.len() as u64 => Err(ErrorCode::IncompleteBody.into()),
+        Some(_) | None => Ok(bytes.freeze()),
+    }
+}
+
+/// A body that failed: one that stopped moving, or one that was cut off.
+fn interrupted(error: &(dyn std::error::Error + 'static)) -> S3Error {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::TimedOut) {
+            return ErrorCode::RequestTimeout.into();
+        }
+        cause = error.source();
+    }
+    ErrorCode::IncompleteBody.into()
+}
+
+fn malformed(invalid: &InvalidPolicy) -> S3Error {
+    let error = S3Error::new(ErrorCode::MalformedPolicy);
+    let Some(Problem { message, detail }) = invalid.first() else { return error };
+    let error = error.with_message(message.clone());
+    match detail {
+        Some(detail) => error.with_detail(detail.clone()),
+        None => error,
+    }
+}
+
+fn no_such_bucket(bucket: &BucketName) -> S3Error {
+    S3Error::new(ErrorCode::NoSuchBucket).with_field("BucketName", bucket.as_str())
+}
+
+fn unresolved(error: OwnershipError) -> S3Error {
+    tracing::error!(%error, "a bucket's owner is not known");
+    ErrorCode::ServiceUnavailable.into()
+}
+
+fn unavailable(error: &StoreError) -> S3Error {
+    tracing::error!(%error, "a bucket's policy is not known");
+    ErrorCode::ServiceUnavailable.into()
+}
+
+/// Takes off what only describes aws-chunked framing; what stood in its trailers becomes headers.
+fn unframe(headers: &mut HeaderMap, trailers: Vec<(HeaderName, HeaderValue)>) {
+    headers.extend(trailers);
+    for name in ["x-amz-decoded-content-length", "x-amz-trailer"] {
+        headers.remove(HeaderName::from_static(name));
+    }
+    let kept: Vec<String> = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
+        .map(str::to_owned)
+        .collect();
+    match HeaderValue::from_str(&kept.join(", ")) {
+        Ok(value) if !kept.is_empty() => headers.insert(CONTENT_ENCODING, value),
+        _ => headers.remove(CONTENT_ENCODING),
+    };
+}

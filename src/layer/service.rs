@@ -1,0 +1,403 @@
+//! The way of one request: address, operation, then `?policy` here or on to the inner service.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::BoxError;
+use super::body::{RequestBody, ResponseBody};
+use super::change::{ChangeKind, Outcome, PeerAddress, PolicyChange};
+use super::future::ResponseFuture;
+use super::layer::{Handler, PassThrough, Shared};
+use super::policy_api::PolicyCall;
+use super::respond::{RequestId, Responder};
+use crate::auth::identity::Identity;
+use crate::auth::sigv4::{PayloadMode, Presented, Verified};
+use crate::s3::address::{Address, AddressStyle, BucketName, authority_of, path_style_target};
+use crate::s3::error::{ErrorCode, S3Error};
+use crate::s3::forward::{Resign, SignedPayload};
+use crate::s3::operation::{Operation, Query, classify};
+
+/// The service a [`BucketPolicyLayer`](super::BucketPolicyLayer) makes of an S3 service.
+#[derive(Clone, Debug)]
+pub struct BucketPolicy<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> BucketPolicy<S> {
+    pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for BucketPolicy<S>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    R: Send + 'static,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, R, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (parts, body) = request.into_parts();
+        let target = Target::of(&parts, &self.shared);
+        if let (Ok(Target { operation: Operation::Other, .. }), PassThrough::AsSent) =
+            (&target, self.shared.pass_through)
+        {
+            return ResponseFuture::passing(self.inner.call(Request::from_parts(parts, RequestBody::streaming(body))));
+        }
+        // `poll_ready` was answered by this very service; its clone stays behind for the next call.
+        let ready = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, ready);
+        let call = Call { exchange: Exchange::new(Arc::clone(&self.shared), parts), inner };
+        ResponseFuture::checked(Box::pin(call.run(target, body)))
+    }
+}
+
+/// What a request speaks of, and what it asks.
+pub(crate) struct Target {
+    pub(crate) address: Address,
+    pub(crate) style: AddressStyle,
+    pub(crate) operation: Operation,
+}
+
+impl Target {
+    fn of(parts: &Parts, shared: &Shared) -> Result<Self, S3Error> {
+        let query = Query::parse(parts.uri.query());
+        let located = authority_of(parts)
+            .and_then(|host| Address::parse(host, parts.uri.path(), &shared.domains))
+            .map_err(S3Error::from);
+        let (address, style) = match located {
+            Ok(located) => located,
+            // Not ours to judge: the store behind may know such names. A `?policy` call is ours, and is refused.
+            Err(_) if shared.pass_through == PassThrough::AsSent && !speaks_of_policy(&query) => {
+                return Ok(Self { address: Address::Service, style: AddressStyle::Path, operation: Operation::Other });
+            }
+            Err(error) => return Err(error),
+        };
+        let operation = classify(&parts.method, &address, &query?, &parts.headers)?;
+        Ok(Self { address, style, operation })
+    }
+}
+
+fn speaks_of_policy(query: &Result<Query, impl Sized>) -> bool {
+    query.as_ref().map_or(true, |query| query.has("policy"))
+}
+
+/// One request on its way, and the service it may go on to.
+pub(crate) struct Call<S> {
+    pub(crate) exchange: Exchange,
+    inner: S,
+}
+
+/// The head of a request and all that is needed to judge and answer it.
+pub(crate) struct Exchange {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) parts: Parts,
+    pub(crate) responder: Responder,
+    peer: Option<SocketAddr>,
+}
+
+/// A caller whose signature was verified.
+pub(crate) struct Signed {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) verified: Verified,
+}
+
+impl<S> Call<S> {
+    async fn run<B, R>(
+        mut self,
+        target: Result<Target, S3Error>,
+        body: B,
+    ) -> Result<Response<ResponseBody<R>>, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let outcome = match target {
+            Ok(target) => self.dispatch(target, body).await,
+            Err(error) => Err(Refused::Here(error)),
+        };
+        match outcome {
+            Ok(response) => Ok(response),
+            Err(Refused::Here(error)) => {
+                tracing::debug!(request_id = %self.exchange.responder.id, code = error.code().name(), "refused");
+                Ok(self.exchange.responder.error(&error))
+            }
+            Err(Refused::Inner(error)) => Err(error),
+        }
+    }
+
+    async fn dispatch<B, R>(&mut self, target: Target, body: B) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        match (target.operation, target.address.bucket().cloned()) {
+            (Operation::PutBucketPolicy, Some(bucket)) => {
+                self.policy(PolicyCall::Put, bucket, target.style, body).await
+            }
+            (Operation::GetBucketPolicy, Some(bucket)) => {
+                self.policy(PolicyCall::Get, bucket, target.style, body).await
+            }
+            (Operation::DeleteBucketPolicy, Some(bucket)) => {
+                self.policy(PolicyCall::Delete, bucket, target.style, body).await
+            }
+            (Operation::CreateBucket, Some(bucket)) => self.create_bucket(bucket, target, body).await,
+            (Operation::DeleteBucket, Some(bucket)) => self.delete_bucket(bucket, target, body).await,
+            (Operation::Other, _) => {
+                let signed = self.exchange.admit().await?;
+                self.forward(&target, signed.as_ref(), body).await
+            }
+            // INVARIANT: `classify` gives these operations for buckets alone. Were it ever wrong, nothing passes.
+            (
+                Operation::PutBucketPolicy
+                | Operation::GetBucketPolicy
+                | Operation::DeleteBucketPolicy
+                | Operation::CreateBucket
+                | Operation::DeleteBucket,
+                None,
+            ) => Err(S3Error::new(ErrorCode::MethodNotAllowed).into()),
+        }
+    }
+
+    /// Sends the request on, streaming.
+    async fn forward<B, R>(&mut self, target: &Target, signed: Option<&Signed>, body: B) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+        B: Body<Data = Bytes>,
+    {
+        let Some(signed) = signed else { return self.send(RequestBody::streaming(body)).await };
+        let (body, fault, payload) = match signed.verified.payload() {
+            PayloadMode::Sha256(expected) => {
+                let (body, fault) = RequestBody::hashed(body, expected)?;
+                (body, Some(fault), SignedPayload::Sha256(super::body::hex(&expected)))
+            }
+            PayloadMode::Unsigned => (RequestBody::streaming(body), None, SignedPayload::Unsigned),
+            // Verifying and replacing each chunk's signature is the data path's work; until it is here, what cannot
+            // be sent on right is not sent on.
+            PayloadMode::StreamingSigned { .. } | PayloadMode::StreamingUnsignedTrailer => {
+                return Err(S3Error::new(ErrorCode::NotImplemented)
+                    .with_message(
+                        "A streaming payload (aws-chunked) cannot be signed anew yet. Send a payload with its SHA-256 \
+                         or UNSIGNED-PAYLOAD.",
+                    )
+                    .with_field("Header", "x-amz-content-sha256")
+                    .into());
+            }
+        };
+        self.exchange.mark_for_signing(target, signed, payload);
+        let answer = self.send(body).await;
+        // The client's payload was wrong: that is the answer, whatever became of the aborted request.
+        match fault.as_ref().and_then(super::body::Fault::get) {
+            Some(error) => Err(error.clone().into()),
+            None => answer,
+        }
+    }
+
+    /// Calls the inner service with the request as it stands now.
+    pub(crate) async fn send<B, R>(&mut self, body: RequestBody<B>) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+    {
+        // A request is sent once, so its head can go with it.
+        let parts = std::mem::replace(&mut self.exchange.parts, Request::new(()).into_parts().0);
+        let request = Request::from_parts(parts, body);
+        match self.inner.call(request).await {
+            Ok(response) => Ok(response.map(ResponseBody::inner)),
+            Err(error) => Err(Refused::Inner(error)),
+        }
+    }
+
+    /// A new bucket starts clean and belongs to who made it.
+    async fn create_bucket<B, R>(&mut self, bucket: BucketName, target: Target, body: B) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+        B: Body<Data = Bytes>,
+    {
+        let admitted = self.exchange.admit().await?;
+        // Sent on as it is, the store judges the signature; only one that we can verify names a creator.
+        let creator = match &admitted {
+            Some(signed) => signed.identity.principal.account().cloned(),
+            None => {
+                self.exchange.authenticate().await.ok().flatten().and_then(|s| s.identity.principal.account().cloned())
+            }
+        };
+        let shared = Arc::clone(&self.exchange.shared);
+        let _turn = shared.locks.lock(&bucket).await;
+        let existed = match shared.owners.exists(&bucket).await {
+            Ok(existed) => existed,
+            Err(error) => {
+                // As if it were there: then nothing of it is taken away.
+                tracing::warn!(%error, "cannot tell whether the bucket is new; its creator is not recorded");
+                true
+            }
+        };
+        if !existed {
+            // Written before the store is asked, so that no crash can leave a bucket without its creator or with the
+            // policy of one that was deleted behind our back. For a bucket that then isn't made, neither matters.
+            self.exchange.purge(&bucket, None).await?;
+            let creator = creator.as_ref().map(|account| &account.id);
+            shared.owners.created(&bucket, creator).await.map_err(|error| {
+                tracing::error!(%error, "the creator of a bucket was not recorded");
+                S3Error::new(ErrorCode::ServiceUnavailable)
+            })?;
+        }
+        self.forward(&target, admitted.as_ref(), body).await
+    }
+
+    /// What was stored for a bucket goes with it.
+    async fn delete_bucket<B, R>(&mut self, bucket: BucketName, target: Target, body: B) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+        B: Body<Data = Bytes>,
+    {
+        let admitted = self.exchange.admit().await?;
+        let shared = Arc::clone(&self.exchange.shared);
+        let _turn = shared.locks.lock(&bucket).await;
+        let response = self.forward(&target, admitted.as_ref(), body).await?;
+        if response.status().is_success() {
+            shared.owners.deleted(&bucket).await.map_err(|error| {
+                tracing::error!(%error, "a deleted bucket's owner was not forgotten");
+                S3Error::new(ErrorCode::InternalError)
+            })?;
+            self.exchange.purge(&bucket, admitted.as_ref()).await?;
+        }
+        Ok(response)
+    }
+}
+
+impl Exchange {
+    fn new(shared: Arc<Shared>, parts: Parts) -> Self {
+        let id = parts.extensions.get::<RequestId>().cloned().unwrap_or_else(RequestId::random);
+        let responder = Responder { id, resource: parts.uri.path().to_owned(), now: (shared.clock)() };
+        let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
+        Self { shared, parts, responder, peer }
+    }
+
+    pub(crate) fn query(&self) -> Result<Query<'_>, S3Error> {
+        Ok(Query::parse(self.parts.uri.query())?)
+    }
+
+    /// Who signed the request; `None` for nobody.
+    pub(crate) async fn authenticate(&self) -> Result<Option<Signed>, S3Error> {
+        let Some(presented) = Presented::parse(&self.parts)? else { return Ok(None) };
+        let id = presented.access_key_id();
+        let credential = match self.shared.credentials.credential(id).await {
+            Ok(Some(credential)) => credential,
+            Ok(None) => {
+                return Err(S3Error::new(ErrorCode::InvalidAccessKeyId).with_field("AWSAccessKeyId", id.as_str()));
+            }
+            Err(error) => {
+                tracing::error!(%error, "nobody can be authenticated");
+                return Err(ErrorCode::ServiceUnavailable.into());
+            }
+        };
+        let now = self.responder.now;
+        let verified =
+            presented.verify(&self.parts, &credential, now, &self.shared.region, &self.shared.signing_keys)?;
+        Ok(Some(Signed { identity: Arc::clone(&credential.identity), verified }))
+    }
+
+    /// Who signed, where requests are verified before they pass: nobody is not admitted, or the store would take what
+    /// was never signed for signed by us.
+    async fn admit(&self) -> Result<Option<Signed>, S3Error> {
+        match self.shared.pass_through {
+            PassThrough::AsSent => Ok(None),
+            PassThrough::Verified => match self.authenticate().await? {
+                Some(signed) => Ok(Some(signed)),
+                None => Err(ErrorCode::AccessDenied.into()),
+            },
+        }
+    }
+
+    /// Leaves word for the inner service how to sign the request.
+    pub(crate) fn mark_for_signing(&mut self, target: &Target, signed: &Signed, payload: SignedPayload) {
+        let path = match target.address.bucket() {
+            Some(bucket) => path_style_target(target.style, bucket, self.parts.uri.path()).into_owned(),
+            None => self.parts.uri.path().to_owned(),
+        };
+        let account = signed.identity.principal.account().map(|account| account.id.clone());
+        self.parts.extensions.insert(Resign { account, payload, path });
+    }
+
+    async fn purge(&self, bucket: &BucketName, by: Option<&Signed>) -> Result<(), S3Error> {
+        let Handler::Store(store) = &self.shared.handler else { return Ok(()) };
+        match store.purge(bucket).await {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                self.audit(
+                    ChangeKind::Purge,
+                    bucket,
+                    by.map(|s| &*s.identity),
+                    None,
+                    Outcome::Stored { revision: None },
+                );
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, %bucket, "the policy of a deleted bucket was not taken away");
+                let outcome = Outcome::Failed { reason: error.to_string() };
+                self.audit(ChangeKind::Purge, bucket, by.map(|s| &*s.identity), None, outcome);
+                Err(ErrorCode::InternalError.into())
+            }
+        }
+    }
+
+    /// Tells the auditor.
+    pub(crate) fn audit(
+        &self,
+        kind: ChangeKind,
+        bucket: &BucketName,
+        by: Option<&Identity>,
+        sha256: Option<String>,
+        outcome: Outcome,
+    ) {
+        let Some(auditor) = &self.shared.auditor else { return };
+        (auditor.0)(&PolicyChange {
+            at: self.responder.now,
+            request_id: self.responder.id.as_str().to_owned(),
+            kind,
+            bucket: bucket.clone(),
+            by: by.and_then(|identity| identity.principal.arn()),
+            account: by.and_then(|identity| identity.principal.account()).map(|account| account.id.clone()),
+            peer: self.peer,
+            sha256,
+            outcome,
+        });
+    }
+}
+
+/// Why there is no answer of the inner service.
+pub(crate) enum Refused<E> {
+    /// We answer, with this error.
+    Here(S3Error),
+    /// The inner service failed.
+    Inner(E),
+}
+
+/// What a call comes to.
+pub(crate) type Outcomes<R, E> = Result<Response<ResponseBody<R>>, Refused<E>>;
+
+impl<E> From<S3Error> for Refused<E> {
+    fn from(error: S3Error) -> Self {
+        Self::Here(error)
+    }
+}

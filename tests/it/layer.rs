@@ -1,0 +1,518 @@
+//! The contract of `?policy`, through the Layer alone.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use portcullis::ownership::Ownership;
+use portcullis::policy::{AccountId, Policy};
+use portcullis::s3::address::{BucketName, Domains};
+use portcullis::s3::forward::{Resign, SignedPayload};
+use portcullis::store::memory::MemoryStore;
+use portcullis::store::{BoxFuture, PolicySource, PolicyStore, StoreError};
+use portcullis::{BucketPolicyLayer, ChangeKind, Handler, Outcome, PassThrough, PolicyChange, RequestBody};
+use tower::{ServiceExt, service_fn};
+use tower_layer::Layer;
+
+use super::support::{Answer, Caller, OTHER, OWNER, Owners, credentials, request, signed, signed_with};
+
+/// A policy that lets everybody of the owner's account, and `carol` of the other, do anything.
+const OPEN: &str = r#"{"Version":"2012-10-17","Statement":[{"Sid":"Open","Effect":"Allow",
+    "Principal":{"AWS":["arn:aws:iam::111122223333:user/bob","arn:aws:iam::444455556666:user/carol","arn:aws:iam::444455556666:root"]},
+    "Action":"s3:*","Resource":["arn:aws:s3:::photos","arn:aws:s3:::photos/*"]}]}"#;
+/// One that denies everybody, root included, to change it.
+const SHUT: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*",
+    "Action":"s3:*BucketPolicy","Resource":"arn:aws:s3:::photos"}]}"#;
+
+/// One that lets everybody do anything.
+const OPEN_TO_ALL: &str =
+    r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::photos"}}"#;
+
+type Seen = Arc<Mutex<Vec<(Request<()>, Bytes)>>>;
+
+/// A layer with its surroundings, and an inner service that records what reaches it and answers `answers`.
+struct Stack {
+    layer: BucketPolicyLayer,
+    store: Arc<MemoryStore>,
+    owners: Arc<Owners>,
+    changes: Arc<Mutex<Vec<PolicyChange>>>,
+    seen: Seen,
+    inner_status: u16,
+}
+
+impl Stack {
+    fn storing() -> Self {
+        let store = Arc::new(MemoryStore::default());
+        Self::with(store.clone(), Handler::Store(store), PassThrough::AsSent)
+    }
+
+    fn forwarding(pass_through: PassThrough, present: Option<&str>) -> Self {
+        let present = present.map(|text| Arc::new(Fixed(text.to_owned())) as Arc<dyn PolicySource>);
+        Self::with(Arc::default(), Handler::Forward { present }, pass_through)
+    }
+
+    fn with(store: Arc<MemoryStore>, handler: Handler, pass_through: PassThrough) -> Self {
+        let owners = Arc::new(Owners::of(&[("photos", OWNER)]));
+        let changes = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&changes);
+        let layer = BucketPolicyLayer::builder(Arc::new(credentials()), Arc::clone(&owners) as _, handler)
+            .with_domains(Domains::parse(["s3.localhost"]).unwrap())
+            .with_pass_through(pass_through)
+            .with_auditor(move |change| log.lock().unwrap().push(change.clone()))
+            .build();
+        Self { layer, store, owners, changes, seen: Seen::default(), inner_status: 200 }
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let (seen, status) = (Arc::clone(&self.seen), self.inner_status);
+        let inner = service_fn(move |request: Request<RequestBody<Full<Bytes>>>| {
+            let seen = Arc::clone(&seen);
+            async move {
+                let (parts, body) = request.into_parts();
+                let Ok(body) = body.collect().await else { return Ok(Response::new(Full::default())) };
+                seen.lock().unwrap().push((Request::from_parts(parts, ()), body.to_bytes()));
+                Ok::<_, Infallible>(Response::builder().status(status).body(Full::from("from the store")).unwrap())
+            }
+        });
+        Answer::of(self.layer.layer(inner).oneshot(request).await.unwrap()).await
+    }
+
+    async fn put(&self, caller: Caller, policy: &str) -> Answer {
+        self.send(signed(caller, request("PUT", "/photos?policy", &[], policy.to_owned())).await).await
+    }
+
+    async fn get(&self, caller: Caller) -> Answer {
+        self.send(signed(caller, request("GET", "/photos?policy", &[], "")).await).await
+    }
+
+    async fn delete(&self, caller: Caller) -> Answer {
+        self.send(signed(caller, request("DELETE", "/photos?policy", &[], "")).await).await
+    }
+
+    fn seen(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+}
+
+struct Fixed(String);
+
+impl PolicySource for Fixed {
+    fn policy<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Option<Arc<Policy>>, StoreError>> {
+        let policy = Policy::parse(self.0.as_bytes(), bucket.as_str()).unwrap().policy;
+        Box::pin(async move { Ok(Some(Arc::new(policy))) })
+    }
+}
+
+#[tokio::test]
+async fn who_may_put_a_policy() {
+    for (present, caller, verdict) in [
+        (None, "root", "204"),
+        (Some(SHUT), "root", "204"),
+        (None, "alice", "204"),
+        (Some(SHUT), "alice", "403 AccessDenied"),
+        (None, "bob", "403 AccessDenied"),
+        (Some(OPEN), "bob", "204"),
+        (None, "dan", "403 AccessDenied"),
+        // Any root user holds every permission on the identity side; what it lacks is the account.
+        (None, "stranger", "405 MethodNotAllowed"),
+        (Some(OPEN), "stranger", "405 MethodNotAllowed"),
+        (Some(SHUT), "stranger", "403 AccessDenied"),
+        (None, "carol", "405 MethodNotAllowed"),
+        (Some(OPEN), "carol", "405 MethodNotAllowed"),
+        (None, "mallory", "403 AccessDenied"),
+        // The policy grants to mallory's account, which has not passed it on.
+        (Some(OPEN), "mallory", "403 AccessDenied"),
+        (Some(OPEN_TO_ALL), "mallory", "405 MethodNotAllowed"),
+    ] {
+        let stack = Stack::storing();
+        if let Some(policy) = present {
+            assert_eq!(stack.put(Caller("root"), policy).await.verdict(), "204", "{present:?}");
+        }
+        let answer = stack.put(Caller(caller), OPEN).await;
+        assert_eq!(answer.verdict(), verdict, "{caller} with {present:?}");
+        assert_eq!(stack.seen(), 0, "{caller}: a policy call reached the store");
+    }
+}
+
+#[tokio::test]
+async fn nobody_without_a_signature_touches_a_policy() {
+    for method in ["PUT", "GET", "DELETE"] {
+        let answer = Stack::storing().send(request(method, "/photos?policy", &[], "")).await;
+        assert_eq!(answer.verdict(), "403 AccessDenied", "{method}");
+    }
+}
+
+#[tokio::test]
+async fn get_and_delete_ask_the_same_questions() {
+    for (caller, get, delete) in [
+        ("root", "200", "204"),
+        ("alice", "200", "204"),
+        ("bob", "403 AccessDenied", "403 AccessDenied"),
+        ("dan", "200", "204"),
+        ("stranger", "405 MethodNotAllowed", "405 MethodNotAllowed"),
+        ("carol", "405 MethodNotAllowed", "405 MethodNotAllowed"),
+        ("mallory", "403 AccessDenied", "403 AccessDenied"),
+    ] {
+        let stack = Stack::storing();
+        let harmless = OPEN.replace("s3:*", "s3:ListBucket").replace(r#","arn:aws:s3:::photos/*""#, "");
+        assert_eq!(stack.put(Caller("root"), &harmless).await.verdict(), "204");
+        assert_eq!(stack.get(Caller(caller)).await.verdict(), get, "{caller}");
+        assert_eq!(stack.delete(Caller(caller)).await.verdict(), delete, "{caller}");
+        let left = if delete == "204" { "404 NoSuchBucketPolicy" } else { "200" };
+        assert_eq!(stack.get(Caller("root")).await.verdict(), left, "after {caller}");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_comes_back_as_it_was_sent() {
+    let stack = Stack::storing();
+    let sent = OPEN.replace(',', " ,\r\n\t");
+    assert_eq!(stack.put(Caller("alice"), &sent).await.verdict(), "204");
+    let answer = stack.get(Caller("alice")).await;
+    assert_eq!(answer.body, sent);
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert_eq!(stack.delete(Caller("alice")).await.verdict(), "204");
+    assert_eq!(stack.delete(Caller("alice")).await.verdict(), "204", "there is nothing to delete, and that is fine");
+    assert_eq!(stack.get(Caller("alice")).await.element("Message").unwrap(), "The bucket policy does not exist");
+}
+
+#[tokio::test]
+async fn every_answer_says_which_request_it_answers() {
+    let stack = Stack::storing();
+    for answer in [
+        stack.put(Caller("root"), OPEN).await,
+        stack.get(Caller("root")).await,
+        stack.get(Caller("mallory")).await,
+        stack.put(Caller("root"), "{").await,
+    ] {
+        for name in ["x-amz-request-id", "x-amz-id-2", "date"] {
+            assert!(answer.headers.contains_key(name), "{name} of {answer:?}");
+        }
+        assert_eq!(answer.headers["server"], "portcullis");
+        if answer.status >= 400 {
+            let id = answer.headers["x-amz-request-id"].to_str().unwrap();
+            assert_eq!(answer.element("RequestId").unwrap(), id);
+            assert_eq!(answer.element("HostId").unwrap(), answer.headers["x-amz-id-2"].to_str().unwrap());
+            assert_eq!(answer.element("Resource").unwrap(), "/photos");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whose_bucket_it_is_comes_before_the_permission() {
+    let stack = Stack::storing();
+    let missing = |caller| signed(caller, request("PUT", "/nothing-here?policy", &[], OPEN));
+    assert_eq!(stack.send(missing(Caller("root")).await).await.verdict(), "404 NoSuchBucket");
+    assert_eq!(stack.send(missing(Caller("mallory")).await).await.verdict(), "404 NoSuchBucket");
+    for (expected, verdict) in [
+        (OWNER, "204"),
+        (OTHER, "403 AccessDenied"),
+        ("11112222333", "400 InvalidBucketOwnerAWSAccountID"),
+        ("acme", "400 InvalidBucketOwnerAWSAccountID"),
+    ] {
+        let put = request("PUT", "/photos?policy", &[("x-amz-expected-bucket-owner", expected)], OPEN);
+        assert_eq!(stack.send(signed(Caller("root"), put).await).await.verdict(), verdict, "{expected}");
+    }
+    stack.owners.0.lock().unwrap().insert("photos".to_owned(), Ownership::Unknown);
+    assert_eq!(stack.put(Caller("root"), OPEN).await.verdict(), "403 AccessDenied", "nobody's bucket");
+}
+
+#[tokio::test]
+async fn who_signed_comes_before_the_bucket() {
+    let stack = Stack::storing();
+    let now = SystemTime::now();
+    let hour = Duration::from_secs(3600);
+    for (key, secret, at, verdict) in [
+        ("NOBODY", "x", now, "403 InvalidAccessKeyId"),
+        ("ROOT", "wrong", now, "403 SignatureDoesNotMatch"),
+        ("ROOT", "root-secret", now - hour, "403 RequestTimeTooSkewed"),
+        ("ROOT", "root-secret", now + hour, "403 RequestTimeTooSkewed"),
+    ] {
+        let put = request("PUT", "/nothing-here?policy", &[], OPEN);
+        assert_eq!(stack.send(signed_with(key, secret, put, at).await).await.verdict(), verdict, "{key} {secret}");
+    }
+    for (authorization, verdict) in [
+        ("AWS AKIDEXAMPLE:c2ln", "400 InvalidRequest"),
+        ("AWS4-HMAC-SHA256 nonsense", "400 AuthorizationHeaderMalformed"),
+        ("AWS4-ECDSA-P256-SHA256 Credential=x", "501 NotImplemented"),
+    ] {
+        let put = request("PUT", "/photos?policy", &[("authorization", authorization)], OPEN);
+        assert_eq!(stack.send(put).await.verdict(), verdict, "{authorization}");
+    }
+}
+
+#[tokio::test]
+async fn virtual_hosted_and_path_style_are_the_same_bucket() {
+    let stack = Stack::storing();
+    let mut put = request("PUT", "/?policy", &[], OPEN);
+    put.headers_mut().insert("host", "photos.s3.localhost:9000".parse().unwrap());
+    assert_eq!(stack.send(signed(Caller("root"), put).await).await.verdict(), "204");
+    assert_eq!(stack.get(Caller("root")).await.body, OPEN);
+}
+
+#[tokio::test]
+async fn a_contradictory_or_misplaced_policy_call_is_refused() {
+    for (method, target, verdict) in [
+        ("PUT", "/photos?policy&acl", "400 InvalidArgument"),
+        ("GET", "/photos?policy=&tagging", "400 InvalidArgument"),
+        ("PUT", "/photos/key?policy", "405 MethodNotAllowed"),
+        ("POST", "/photos?policy", "405 MethodNotAllowed"),
+        ("PUT", "/?policy", "405 MethodNotAllowed"),
+        ("PUT", "/a%zz?policy", "400 InvalidURI"),
+    ] {
+        let stack = Stack::storing();
+        let answer = stack.send(signed(Caller("root"), request(method, target, &[], OPEN)).await).await;
+        assert_eq!(answer.verdict(), verdict, "{method} {target}");
+        assert_eq!(stack.seen(), 0, "{method} {target}");
+    }
+}
+
+#[tokio::test]
+async fn digests_are_checked_where_they_are_given() {
+    let md5 = "1B2M2Y8AsgTpgAmY7PhCfg=="; // of nothing
+    for (name, value, verdict) in [
+        ("content-md5", md5, "400 BadDigest"),
+        ("content-md5", "nonsense", "400 InvalidDigest"),
+        ("x-amz-checksum-crc32", "AAAAAA==", "400 BadDigest"),
+        ("x-amz-checksum-crc32c", "AAAAAA==", "400 BadDigest"),
+        ("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=", "400 BadDigest"),
+        ("x-amz-checksum-sha1", "AAAAAAAAAAAAAAAAAAAAAAAAAAA=", "400 BadDigest"),
+        ("x-amz-checksum-sha256", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "400 BadDigest"),
+        ("x-amz-checksum-crc32", "nonsense", "400 InvalidRequest"),
+        ("x-amz-content-sha256", &"0".repeat(64), "400 XAmzContentSHA256Mismatch"),
+        ("x-amz-content-sha256", "UNSIGNED-PAYLOAD", "204"),
+        ("content-length", "700", "400 IncompleteBody"),
+    ] {
+        let stack = Stack::storing();
+        let mut put = request("PUT", "/photos?policy", &[], OPEN);
+        put.headers_mut().insert(http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+        assert_eq!(stack.send(signed(Caller("root"), put).await).await.verdict(), verdict, "{name}: {value}");
+        let stored = if verdict == "204" { "200" } else { "404 NoSuchBucketPolicy" };
+        assert_eq!(stack.get(Caller("root")).await.verdict(), stored, "{name}: {value}");
+    }
+    let crc32 = base64::engine::general_purpose::STANDARD
+        .encode((crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, OPEN.as_bytes()) as u32).to_be_bytes());
+    let put = request("PUT", "/photos?policy", &[("x-amz-checksum-crc32", &crc32)], OPEN);
+    assert_eq!(Stack::storing().send(signed(Caller("root"), put).await).await.verdict(), "204");
+}
+
+#[tokio::test]
+async fn an_aws_chunked_body_is_taken_apart() {
+    let length = OPEN.len();
+    let framed = format!("{length:x}\r\n{OPEN}\r\n0\r\nx-amz-checksum-crc32:{{}}\r\n\r\n");
+    let crc32 = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, OPEN.as_bytes()) as u32;
+    for (crc32, verdict) in [(crc32, "204"), (crc32 ^ 1, "400 BadDigest")] {
+        let value = base64::engine::general_purpose::STANDARD.encode(crc32.to_be_bytes());
+        let headers = [
+            ("content-encoding", "aws-chunked"),
+            ("x-amz-decoded-content-length", &length.to_string()),
+            ("x-amz-trailer", "x-amz-checksum-crc32"),
+            ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+        ];
+        let stack = Stack::storing();
+        let put = request("PUT", "/photos?policy", &headers, framed.replace("{}", &value));
+        let answer = stack.send(signed(Caller("root"), put).await).await;
+        assert_eq!(answer.verdict(), verdict, "{}", String::from_utf8_lossy(&answer.body));
+        if verdict == "204" {
+            assert_eq!(stack.get(Caller("root")).await.body, OPEN);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_and_what_is_only_wide_is_not() {
+    let stack = Stack::storing();
+    let wide = OPEN.replacen(',', &format!(",{}", " ".repeat(40_000)), 1);
+    assert_eq!(stack.put(Caller("root"), &wide).await.verdict(), "204");
+    for length in [30_000, 66_000, 1_000_000] {
+        let long = OPEN.replace("Open", &"x".repeat(length));
+        let answer = stack.put(Caller("root"), &long).await;
+        assert_eq!(answer.verdict(), "400 MalformedPolicy", "{length}");
+        assert_eq!(
+            answer.element("Message").unwrap(),
+            "Normalized policy document exceeds the maximum allowed size of 20480 bytes"
+        );
+    }
+}
+
+#[tokio::test]
+async fn nobody_locks_themselves_out_unawares() {
+    let stack = Stack::storing();
+    let answer = stack.put(Caller("alice"), SHUT).await;
+    assert_eq!(answer.verdict(), "403 AccessDenied");
+    assert!(answer.element("Message").unwrap().contains("x-amz-confirm-remove-self-bucket-access"));
+    let confirm = [("x-amz-confirm-remove-self-bucket-access", "true")];
+    let put = request("PUT", "/photos?policy", &confirm, SHUT);
+    assert_eq!(stack.send(signed(Caller("alice"), put).await).await.verdict(), "204");
+    assert_eq!(stack.put(Caller("alice"), OPEN).await.verdict(), "403 AccessDenied", "now she is out");
+    assert_eq!(stack.put(Caller("root"), SHUT).await.verdict(), "204", "the owner's root never is");
+}
+
+#[tokio::test]
+async fn everything_else_passes_untouched() {
+    let stack = Stack::storing();
+    for target in [
+        "/photos/a//b",
+        "/photos/a%2Fb",
+        "/photos/../x",
+        "/photos/a+b%20c?x=1&Policy",
+        "/A_bad name".split(' ').next().unwrap(),
+        "/x",
+        "/",
+    ] {
+        let answer = stack.send(request("PUT", target, &[("authorization", "Whatever it is")], "data")).await;
+        assert_eq!((answer.status, &answer.body[..]), (200, &b"from the store"[..]), "{target}");
+        let (seen, body) = stack.seen.lock().unwrap().pop().unwrap();
+        assert_eq!(seen.uri().to_string(), target);
+        assert_eq!(body, "data");
+        assert!(seen.extensions().get::<Resign>().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_bucket_takes_its_policy_along() {
+    let mut stack = Stack::storing();
+    stack.put(Caller("root"), OPEN).await;
+    let delete = || signed(Caller("root"), request("DELETE", "/photos", &[], ""));
+    stack.inner_status = 409;
+    assert_eq!(stack.send(delete().await).await.status, 409);
+    assert_eq!(stack.get(Caller("root")).await.verdict(), "200", "the bucket is still there");
+    stack.inner_status = 204;
+    assert_eq!(stack.send(delete().await).await.status, 204);
+    assert_eq!(stack.get(Caller("root")).await.verdict(), "404 NoSuchBucket");
+    let create = signed(Caller("stranger"), request("PUT", "/photos", &[], "")).await;
+    stack.inner_status = 200;
+    assert_eq!(stack.send(create).await.status, 200);
+    assert_eq!(stack.get(Caller("stranger")).await.verdict(), "404 NoSuchBucketPolicy", "it is the stranger's now");
+    assert_eq!(stack.get(Caller("root")).await.verdict(), "405 MethodNotAllowed");
+    let kinds: Vec<ChangeKind> = stack.changes.lock().unwrap().iter().map(|change| change.kind).collect();
+    assert_eq!(kinds, [ChangeKind::Put, ChangeKind::Purge]);
+}
+
+#[tokio::test]
+async fn a_bucket_deleted_behind_our_back_leaves_nothing_to_the_next() {
+    let stack = Stack::storing();
+    stack.put(Caller("root"), OPEN).await;
+    stack.owners.0.lock().unwrap().clear();
+    stack.send(signed(Caller("root"), request("PUT", "/photos", &[], "")).await).await;
+    assert_eq!(stack.get(Caller("root")).await.verdict(), "404 NoSuchBucketPolicy");
+}
+
+#[tokio::test]
+async fn making_a_bucket_that_is_there_takes_nothing_from_it() {
+    let stack = Stack::storing();
+    stack.put(Caller("root"), OPEN).await;
+    stack.send(signed(Caller("stranger"), request("PUT", "/photos", &[], "")).await).await;
+    assert_eq!(stack.get(Caller("root")).await.verdict(), "200");
+}
+
+#[tokio::test]
+async fn only_a_verified_signature_makes_a_creator() {
+    let stack = Stack::storing();
+    let forged = signed_with("ROOT", "wrong", request("PUT", "/loot", &[], ""), SystemTime::now()).await;
+    assert_eq!(stack.send(forged).await.status, 200, "the store's own judgement, here yes");
+    let bucket = BucketName::parse("loot").unwrap();
+    assert_eq!(stack.owners.0.lock().unwrap()[bucket.as_str()], Ownership::Unknown);
+}
+
+#[tokio::test]
+async fn a_change_is_told_to_the_auditor() {
+    let stack = Stack::storing();
+    stack.put(Caller("alice"), OPEN).await;
+    stack.put(Caller("bob"), "not a policy").await;
+    stack.delete(Caller("alice")).await;
+    let changes = stack.changes.lock().unwrap();
+    let [put, delete] = &changes[..] else { panic!("{changes:?}") };
+    assert_eq!((put.kind, put.by.as_deref()), (ChangeKind::Put, Some("arn:aws:iam::111122223333:user/alice")));
+    assert_eq!(put.account, Some(AccountId::parse(OWNER).unwrap()));
+    assert!(matches!(put.outcome, Outcome::Stored { revision: Some(_) }), "{put:?}");
+    assert_eq!(put.sha256.as_deref().map(str::len), Some(64));
+    assert_eq!(delete.kind, ChangeKind::Delete);
+    assert_eq!(stack.store.history(&BucketName::parse("photos").unwrap()).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn forwarded_calls_carry_the_same_bytes_and_bring_back_the_stores_answer() {
+    for pass_through in [PassThrough::AsSent, PassThrough::Verified] {
+        let stack = Stack::forwarding(pass_through, None);
+        let answer = stack.put(Caller("alice"), OPEN).await;
+        assert_eq!((answer.status, &answer.body[..]), (200, &b"from the store"[..]));
+        assert_eq!(stack.get(Caller("alice")).await.body, "from the store");
+        assert_eq!(stack.delete(Caller("alice")).await.body, "from the store");
+        let seen = stack.seen.lock().unwrap();
+        let methods: Vec<_> = seen.iter().map(|(request, _)| request.method().as_str()).collect();
+        assert_eq!(methods, ["PUT", "GET", "DELETE"]);
+        assert_eq!(seen[0].1, OPEN);
+        assert_eq!(seen[0].0.headers()["content-length"], OPEN.len().to_string());
+        for (request, _) in seen.iter() {
+            assert_eq!(request.uri(), "/photos?policy");
+            let resign = request.extensions().get::<Resign>();
+            assert_eq!(resign.is_some(), pass_through == PassThrough::Verified);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_forwarded_call_is_held_against_the_stores_own_policy() {
+    for (present, caller, verdict) in [
+        (SHUT, "root", "200"),
+        (SHUT, "alice", "403 AccessDenied"),
+        (OPEN, "bob", "200"),
+        (OPEN, "carol", "405 MethodNotAllowed"),
+    ] {
+        let stack = Stack::forwarding(PassThrough::AsSent, Some(present));
+        assert_eq!(stack.put(Caller(caller), OPEN).await.verdict(), verdict, "{caller} with {present}");
+        assert_eq!(stack.seen(), usize::from(verdict == "200"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_malformed_is_never_forwarded() {
+    let stack = Stack::forwarding(PassThrough::AsSent, None);
+    assert_eq!(stack.put(Caller("alice"), "{}x").await.verdict(), "400 MalformedPolicy");
+    assert_eq!(stack.seen(), 0);
+}
+
+#[tokio::test]
+async fn verified_requests_say_how_to_sign_them_anew() {
+    let stack = Stack::forwarding(PassThrough::Verified, None);
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let mut hosted = request("GET", "/a//b", &[], "");
+    hosted.headers_mut().insert("host", "photos.s3.localhost".parse().unwrap());
+    for (request, path, payload) in [
+        (request("GET", "/photos/a%2Fb?x=1", &[], ""), "/photos/a%2Fb", SignedPayload::Sha256(empty.to_owned())),
+        (hosted, "/photos/a//b", SignedPayload::Sha256(empty.to_owned())),
+        (
+            request("PUT", "/photos/k", &[("x-amz-content-sha256", "UNSIGNED-PAYLOAD")], "data"),
+            "/photos/k",
+            SignedPayload::Unsigned,
+        ),
+        (request("GET", "/", &[], ""), "/", SignedPayload::Sha256(empty.to_owned())),
+    ] {
+        assert_eq!(stack.send(signed(Caller("bob"), request).await).await.status, 200, "{path}");
+        let (seen, _) = stack.seen.lock().unwrap().pop().unwrap();
+        let resign = seen.extensions().get::<Resign>().unwrap();
+        assert_eq!((resign.path.as_str(), &resign.payload), (path, &payload));
+        assert_eq!(resign.account, Some(AccountId::parse(OWNER).unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn nothing_unsigned_wrong_or_streaming_is_signed_anew() {
+    let stack = Stack::forwarding(PassThrough::Verified, None);
+    assert_eq!(stack.send(request("GET", "/photos/k", &[], "")).await.verdict(), "403 AccessDenied");
+    for (payload, verdict) in [
+        ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "501 NotImplemented"),
+        ("STREAMING-UNSIGNED-PAYLOAD-TRAILER", "501 NotImplemented"),
+        (&"0".repeat(64), "400 XAmzContentSHA256Mismatch"),
+    ] {
+        let headers = [("x-amz-content-sha256", payload), ("x-amz-decoded-content-length", "4")];
+        let answer = stack.send(signed(Caller("root"), request("PUT", "/photos/k", &headers, "data")).await).await;
+        assert_eq!(answer.verdict(), verdict, "{payload}");
+    }
+    assert_eq!(stack.seen(), 0);
+}

@@ -1,0 +1,11 @@
+//! Tests through the public surface, one binary.
+//!
+//! - `layer`: the `BucketPolicyLayer` around a `service_fn`, called with `oneshot`: no socket, no runtime but the test's.
+//! - `support`: signed requests, a caller's keys, and what an answer says.
+//!
+//! Beside it: `sigv4` compares our signatures with the `aws-sigv4` crate's, `store` holds what every policy store must
+//! do and kills one to prove it, `config` runs the command line, `proxy` opens real sockets, `e2e` drives the real
+//! binary with real clients against real stores, and `deploy` renders the manifests.
+
+mod layer;
+mod support;
