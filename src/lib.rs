@@ -19,6 +19,9 @@ pub mod policy;
 pub mod s3;
 pub mod store;
 
+#[cfg(feature = "proxy")]
+pub mod upstream;
+
 pub use layer::{
     BoxError, BucketPolicy, BucketPolicyLayer, ChangeKind, Handler, Outcome, PassThrough, PeerAddress, PolicyChange,
     RequestBody, RequestId, ResponseBody, ResponseFuture,

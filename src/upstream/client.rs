@@ -1,0 +1,332 @@
+//! Sends a request on to the object store and brings its answer back, both as they came.
+//!
+//! The path and the query keep their bytes: they are taken over as `http` parsed them and never pass a URL library.
+//! Bodies stream, trailers included, so memory does not depend on their size. Of the interim answers `100 Continue`
+//! decides when the client's body is asked for (`upload.rs`); the others are dropped, as a proxy may
+//! (RFC 9110, section 15.2). A trailer is only passed if `Trailer` announced it, which hyper wants.
+//!
+//! What the store does wrong becomes an answer here, and nowhere else: no connection `503`, silence `504`, nonsense
+//! `502`. What the *client's* body does wrong is an error, for whoever read that body to explain.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::EXPECT;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http_body::Body;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error as ClientError, ResponseFuture as ClientFuture};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep};
+use tower_service::Service;
+
+use super::BoxError;
+use super::credentials::UpstreamCredentials;
+use super::download::ResponseBody;
+use super::endpoint::Endpoint;
+use super::flow::{Flow, Gate};
+use super::headers;
+use super::respond::error_response;
+use super::sign::{SignError, Signer, unsign_headers, unsigned_target};
+use super::tls::{TlsError, client_config};
+use super::upload::Upload;
+use crate::s3::error::{ErrorCode, S3Error};
+use crate::s3::forward::Resign;
+
+/// A connection that was idle for longer is not used again. Shorter than the five seconds after which Node's HTTP
+/// server, the most hasty of those stores are built on, closes one: a request that meets a closing connection is lost,
+/// since nothing is sent twice.
+const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// What an [`UpstreamClient`] needs to know.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// The store.
+    pub endpoint: Endpoint,
+    /// The region that new signatures name.
+    pub region: String,
+    /// The keys for requests that are signed anew.
+    pub credentials: UpstreamCredentials,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How long the store may take to begin its answer once it has the request (connecting counts), and to take the
+    /// next piece of a body. Not how long a body may take as long as it moves, nor how long a client takes to send it.
+    pub response_header_timeout: Duration,
+}
+
+/// A tower service whose answers are the object store's.
+pub struct UpstreamClient<B> {
+    client: Client<HttpsConnector<HttpConnector>, Upload<B>>,
+    shared: Arc<ClientSettings>,
+}
+
+/// A request as it goes up, and what its parts know of each other.
+struct Exchange<B> {
+    request: Request<Upload<B>>,
+    flow: Option<Arc<Flow>>,
+}
+
+/// The request's own body failed: the client went away, or its body was not what it should have been. The cause is
+/// among the [sources](std::error::Error::source).
+#[derive(Debug)]
+pub struct RequestBodyFailed(ClientError);
+
+impl<B> UpstreamClient<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// A client with a pool of its own, which clones share.
+    ///
+    /// # Errors
+    /// [`TlsError`] when the endpoint is `https` and no root certificates can be found.
+    pub fn new(settings: ClientSettings) -> Result<Self, TlsError> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(settings.connect_timeout));
+        tcp.set_keepalive(Some(Duration::from_secs(60)));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(client_config(&settings.endpoint)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            // Hands a request to another connection only where not one byte of it was written.
+            .retry_canceled_requests(true)
+            .set_host(false)
+            .build(connector);
+        Ok(Self { client, shared: Arc::new(settings) })
+    }
+
+    fn prepare(&self, request: Request<B>) -> Result<Exchange<B>, S3Error> {
+        if request.method() == Method::CONNECT {
+            return Err(S3Error::new(ErrorCode::MethodNotAllowed));
+        }
+        let authority = request.uri().authority().cloned();
+        let mut request = request;
+        headers::prepare_request(&mut request, authority.as_ref(), &self.shared.endpoint);
+        let target = match request.extensions_mut().remove::<Resign>() {
+            None => request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")),
+            Some(resign) => self.resign(&mut request, &resign)?,
+        };
+        let uri = self.shared.endpoint.uri(target).map_err(|_| S3Error::new(ErrorCode::InvalidURI))?;
+        let (mut parts, body) = request.into_parts();
+        parts.uri = uri;
+        parts.version = Version::HTTP_11;
+        // The layers' own facts about the request are not the connection's business.
+        parts.extensions.clear();
+        let flow = (!body.is_end_stream())
+            .then(|| Arc::new(Flow::new(if expects_continue(&parts.headers) { Gate::Shut } else { Gate::Open })));
+        let mut request = Request::from_parts(parts, Upload::new(body, flow.clone()));
+        if let Some(flow) = flow.as_ref().filter(|flow| flow.gate() == Gate::Shut) {
+            let flow = Arc::clone(flow);
+            hyper::ext::on_informational(&mut request, move |response| {
+                if response.status() == StatusCode::CONTINUE {
+                    flow.move_gate(Gate::Open);
+                }
+            });
+        }
+        Ok(Exchange { request, flow })
+    }
+
+    fn resign(&self, request: &mut Request<B>, resign: &Resign) -> Result<PathAndQuery, S3Error> {
+        let Some(credentials) = self.shared.credentials.of(resign.account.as_ref()) else {
+            tracing::error!(account = ?resign.account, "no upstream credentials to sign a request with");
+            return Err(S3Error::new(ErrorCode::InternalError));
+        };
+        let refuse = |error: SignError| {
+            tracing::info!(%error, "a request cannot be signed for the object store");
+            let code = match &error {
+                SignError::Header(_) => ErrorCode::InvalidArgument,
+                SignError::Target(_) => ErrorCode::InvalidURI,
+                SignError::Signer(_) => ErrorCode::InternalError,
+            };
+            S3Error::new(code)
+        };
+        let target = unsigned_target(&resign.path, request.uri().query()).map_err(refuse)?;
+        unsign_headers(request.headers_mut());
+        let signer = Signer {
+            credentials,
+            region: &self.shared.region,
+            endpoint: &self.shared.endpoint,
+            now: SystemTime::now(),
+        };
+        let method = request.method().clone();
+        signer.sign(&method, &target, request.headers_mut(), &resign.payload).map_err(refuse)?;
+        Ok(target)
+    }
+}
+
+fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+impl<B> Service<Request<B>> for UpstreamClient<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = RequestBodyFailed;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), RequestBodyFailed>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let resource = request.uri().path_and_query().cloned();
+        match self.prepare(request) {
+            Ok(Exchange { request, flow }) => {
+                let limit = self.shared.response_header_timeout;
+                let answer = self.client.request(request);
+                let started = Instant::now();
+                ResponseFuture { kind: Kind::Sent { answer, limit, timer: sleep(limit), started, flow, resource } }
+            }
+            Err(error) => ResponseFuture { kind: Kind::Refused { error, resource } },
+        }
+    }
+}
+
+impl<B> Clone for UpstreamClient<B> {
+    fn clone(&self) -> Self {
+        Self { client: self.client.clone(), shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<B> fmt::Debug for UpstreamClient<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamClient").field("settings", &self.shared).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// Resolves to the store's answer, or to ours in its place.
+    pub struct ResponseFuture {
+        #[pin]
+        kind: Kind,
+    }
+}
+
+pin_project! {
+    #[project = KindProj]
+    enum Kind {
+        Sent {
+            #[pin]
+            answer: ClientFuture,
+            limit: Duration,
+            #[pin]
+            timer: Sleep,
+            started: Instant,
+            // None for a request without a body.
+            flow: Option<Arc<Flow>>,
+            resource: Option<PathAndQuery>,
+        },
+        Refused { error: S3Error, resource: Option<PathAndQuery> },
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<ResponseBody>, RequestBodyFailed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().kind.project() {
+            KindProj::Refused { error, resource } => Poll::Ready(Ok(own_answer(error, resource.as_ref()))),
+            KindProj::Sent { answer, limit, mut timer, started, flow, resource } => {
+                if let Poll::Ready(result) = answer.poll(cx) {
+                    return Poll::Ready(match result {
+                        Ok(response) => Ok(stores_answer(response, flow.take())),
+                        Err(error) => failure(error, flow.as_deref(), resource.as_ref()),
+                    });
+                }
+                while timer.as_mut().poll(cx).is_ready() {
+                    let waited = match flow {
+                        None => started.elapsed(),
+                        // The client's turn: nothing the store could be blamed for, so the time begins anew.
+                        Some(flow) => flow.waiting_for_store().unwrap_or_default(),
+                    };
+                    if waited >= *limit {
+                        tracing::warn!(?waited, "the object store did not answer in time");
+                        return Poll::Ready(Ok(own_answer(&ErrorCode::GatewayTimeout.into(), resource.as_ref())));
+                    }
+                    timer.as_mut().reset(Instant::now() + (*limit - waited));
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+fn stores_answer(response: Response<hyper::body::Incoming>, flow: Option<Arc<Flow>>) -> Response<ResponseBody> {
+    if let Some(flow) = &flow {
+        flow.answered();
+    }
+    let (mut parts, body) = response.into_parts();
+    headers::prepare_response(&mut parts.headers);
+    // What the store speaks says nothing of what the client does.
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+    Response::from_parts(parts, ResponseBody::streamed(body, flow))
+}
+
+fn failure(
+    error: ClientError,
+    flow: Option<&Flow>,
+    resource: Option<&PathAndQuery>,
+) -> Result<Response<ResponseBody>, RequestBodyFailed> {
+    if flow.is_some_and(Flow::has_body_failed) {
+        return Err(RequestBodyFailed(error));
+    }
+    let code = if error.is_connect() { ErrorCode::ServiceUnavailable } else { ErrorCode::BadGateway };
+    tracing::warn!(error = %Chain(&error), "the object store did not answer");
+    Ok(own_answer(&code.into(), resource))
+}
+
+fn own_answer(error: &S3Error, resource: Option<&PathAndQuery>) -> Response<ResponseBody> {
+    error_response(error, resource.map_or("/", PathAndQuery::path)).map(ResponseBody::own)
+}
+
+/// An error with all that caused it, on one line.
+struct Chain<'a>(&'a dyn StdError);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseFuture")
+    }
+}
+
+impl fmt::Display for RequestBodyFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request's body failed on its way to the object store")
+    }
+}
+
+impl StdError for RequestBodyFailed {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
+    }
+}

@@ -1,0 +1,76 @@
+//! An answer's body on its way to the client.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use super::flow::{Flow, Gate};
+
+/// The body of an answer: the store's as it comes, or one of ours.
+#[derive(Debug)]
+pub struct ResponseBody(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Streamed { body: Incoming, exchange: Exchange },
+    Own(Full<Bytes>),
+}
+
+/// Ends the request's body when the answer has ended, or when nobody wants it any more.
+#[derive(Debug)]
+struct Exchange(Option<Arc<Flow>>);
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(flow) = &self.0 {
+            flow.move_gate(Gate::Over);
+        }
+    }
+}
+
+impl ResponseBody {
+    pub(crate) fn streamed(body: Incoming, flow: Option<Arc<Flow>>) -> Self {
+        Self(Kind::Streamed { body, exchange: Exchange(flow) })
+    }
+
+    pub(crate) fn own(body: Full<Bytes>) -> Self {
+        Self(Kind::Own(body))
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.0 {
+            Kind::Streamed { body, exchange } => {
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                if frame.is_none() {
+                    drop(std::mem::replace(exchange, Exchange(None)));
+                }
+                Poll::Ready(frame)
+            }
+            Kind::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Streamed { body, .. } => body.is_end_stream(),
+            Kind::Own(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Streamed { body, .. } => body.size_hint(),
+            Kind::Own(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Which headers are for one connection only, and stop here?
+//!
+//! Follows RFC 9110, sections 7.6.1 and 10.1.4.
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::uri::Authority;
+use http::{HeaderValue, Request};
+use http_body::Body;
+
+use super::endpoint::Endpoint;
+
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authenticate");
+static PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authorization");
+static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Takes off what speaks of the client's connection, and says about the body what the next connection needs.
+pub(crate) fn prepare_request<B: Body>(request: &mut Request<B>, authority: Option<&Authority>, endpoint: &Endpoint) {
+    let chunked = request.headers().contains_key(TRANSFER_ENCODING);
+    let takes_trailers = takes_trailers(request.headers());
+    let sized = request.body().is_end_stream() || request.body().size_hint().exact().is_some();
+    let headers = request.headers_mut();
+    strip(headers);
+    if takes_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    // A length beside chunked framing is how requests are smuggled; the framing decides.
+    if chunked {
+        headers.remove(CONTENT_LENGTH);
+    }
+    // Said outright, since hyper takes a GET of unknown length to have no body at all.
+    if !sized && !headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if !headers.contains_key(HOST) {
+        // HTTP/2 has it in `:authority`, HTTP/1.0 may have none.
+        let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+        headers.insert(HOST, host.unwrap_or_else(|| endpoint.host().clone()));
+    }
+}
+
+/// Takes off what speaks of the store's connection.
+pub(crate) fn prepare_response(headers: &mut HeaderMap) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    strip(headers);
+}
+
+fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> =
+            headers.get_all(CONNECTION).iter().flat_map(tokens).filter_map(end_to_end).collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in
+        [&KEEP_ALIVE, &PROXY_AUTHENTICATE, &PROXY_AUTHORIZATION, &PROXY_CONNECTION, &TE, &TRANSFER_ENCODING, &UPGRADE]
+    {
+        headers.remove(name);
+    }
+}
+
+/// A header that `Connection` may take along. `Host` and `Content-Length` it may not, whatever it says: without them
+/// the message would mean something else.
+fn end_to_end(token: &str) -> Option<HeaderName> {
+    HeaderName::from_bytes(token.as_bytes()).ok().filter(|name| name != HOST && name != CONTENT_LENGTH)
+}
+
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(TE)
+        .iter()
+        .flat_map(tokens)
+        .any(|token| token.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("trailers")))
+}
+
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value.to_str().unwrap_or_default().split(',').map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::{Empty, Full};
+
+    use super::*;
+
+    fn endpoint() -> Endpoint {
+        Endpoint::parse("http://store:9000").unwrap()
+    }
+
+    #[test]
+    fn only_what_is_end_to_end_goes_on() {
+        let mut request = Request::builder()
+            .uri("/b/k")
+            .header("host", "b.s3.example.com")
+            .header("connection", "close, X-Mine , host")
+            .header("connection", "te")
+            .header("x-mine", "1")
+            .header("keep-alive", "timeout=5")
+            .header("proxy-connection", "keep-alive")
+            .header("proxy-authorization", "Basic eA==")
+            .header("te", "gzip;q=0.5, trailers")
+            .header("upgrade", "websocket")
+            .header("trailer", "x-checksum")
+            .header("content-length", "3")
+            .header("authorization", "AWS4-HMAC-SHA256 …")
+            .header("range", "bytes=0-1")
+            .body(Full::new(Bytes::from_static(b"abc")))
+            .unwrap();
+        prepare_request(&mut request, None, &endpoint());
+        let mut left: Vec<(&str, &[u8])> =
+            request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        left.sort_unstable();
+        assert_eq!(
+            left,
+            [
+                ("authorization", "AWS4-HMAC-SHA256 …".as_bytes()),
+                ("connection", b"te"),
+                ("content-length", b"3"),
+                ("host", b"b.s3.example.com"),
+                ("range", b"bytes=0-1"),
+                ("te", b"trailers"),
+                ("trailer", b"x-checksum"),
+            ]
+        );
+    }
+
+    #[test]
+    fn host_is_the_clients_own_wherever_it_stands() {
+        for (header, authority, expected) in [
+            (Some("a.example.com"), Some("b.example.com"), "a.example.com"),
+            (None, Some("b.example.com:81"), "b.example.com:81"),
+            (None, None, "store:9000"),
+        ] {
+            let mut request = Request::new(Empty::<Bytes>::new());
+            if let Some(host) = header {
+                request.headers_mut().insert(HOST, HeaderValue::from_static(host));
+            }
+            let authority = authority.map(Authority::from_static);
+            prepare_request(&mut request, authority.as_ref(), &endpoint());
+            assert_eq!(request.headers()[HOST], expected, "{header:?} {authority:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_beside_chunked_framing_is_dropped() {
+        let mut headers = HeaderMap::new();
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("5"));
+        prepare_response(&mut headers);
+        assert!(headers.is_empty(), "{headers:?}");
+    }
+}

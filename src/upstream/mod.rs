@@ -1,0 +1,25 @@
+//! The object store behind us: requests sent on ([`client`]), questions of our own ([`control`]), and a store inside
+//! the process for trying out ([`embedded`]).
+
+pub mod client;
+pub mod control;
+pub mod credentials;
+mod download;
+pub mod embedded;
+pub mod endpoint;
+mod flow;
+mod headers;
+pub mod respond;
+mod sign;
+mod tls;
+mod upload;
+
+pub use client::{ClientSettings, RequestBodyFailed, ResponseFuture, UpstreamClient};
+pub use control::{ControlClient, ControlError, ControlSettings};
+pub use credentials::{KeyPair, UpstreamCredentials};
+pub use download::ResponseBody;
+pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use tls::TlsError;
+
+/// An error of any type, as tower uses it.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,237 @@
+//! Taking the caller's signature off a request and putting ours on.
+//!
+//! Follows "Signature Calculations for the Authorization Header" of the S3 API reference: the path is signed as it is
+//! sent, encoded once and never normalised.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningSettings,
+    UriPathNormalizationMode, sign as calculate,
+};
+use aws_sigv4::sign::v4;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use percent_encoding::percent_decode_str;
+
+use super::BoxError;
+use super::endpoint::Endpoint;
+use crate::s3::forward::SignedPayload;
+
+/// The query parameters that are a presigned URL's signature.
+const SIGNATURE_PARAMETERS: [&str; 7] = [
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-Security-Token",
+    "X-Amz-Signature",
+    "X-Amz-SignedHeaders",
+];
+
+static X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+static X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+static X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+static CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
+
+/// A request could not be signed.
+#[derive(Debug)]
+pub(crate) enum SignError {
+    /// A header that must be signed is not text.
+    Header(HeaderName),
+    /// The path or query is not one.
+    Target(http::uri::InvalidUri),
+    /// Anything else the signer says.
+    Signer(BoxError),
+}
+
+/// With whose keys, where and when.
+pub(crate) struct Signer<'a> {
+    pub(crate) credentials: &'a Credentials,
+    pub(crate) region: &'a str,
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) now: SystemTime,
+}
+
+impl Signer<'_> {
+    /// Signs what `method`, `target` and `headers` say, and leaves the signature in `headers`.
+    ///
+    /// # Errors
+    /// [`SignError`] names what cannot be signed.
+    pub(crate) fn sign(
+        &self,
+        method: &Method,
+        target: &PathAndQuery,
+        headers: &mut HeaderMap,
+        payload: &SignedPayload,
+    ) -> Result<(), SignError> {
+        headers.insert(HOST, self.endpoint.host().clone());
+        let url = format!("{}{target}", self.endpoint);
+        let signed = headers
+            .iter()
+            .filter(|(name, _)| is_signed(name))
+            .map(|(name, value)| {
+                let text = std::str::from_utf8(value.as_bytes()).map_err(|_| SignError::Header(name.clone()))?;
+                Ok((name.as_str(), text))
+            })
+            .collect::<Result<Vec<_>, SignError>>()?;
+        let payload = match payload {
+            SignedPayload::Sha256(hex) => SignableBody::Precomputed(hex.clone()),
+            SignedPayload::Unsigned => SignableBody::UnsignedPayload,
+        };
+        let request = SignableRequest::new(method.as_str(), url, signed.into_iter(), payload)
+            .map_err(|error| SignError::Signer(error.into()))?;
+        let identity = self.credentials.clone().into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(self.region)
+            .name("s3")
+            .time(self.now)
+            .settings(settings())
+            .build()
+            .map_err(|error| SignError::Signer(error.into()))?
+            .into();
+        let (instructions, _) =
+            calculate(request, &params).map_err(|error| SignError::Signer(error.into()))?.into_parts();
+        let (added, _) = instructions.into_parts();
+        for header in added {
+            let mut value = HeaderValue::from_str(header.value()).map_err(|error| SignError::Signer(error.into()))?;
+            value.set_sensitive(header.sensitive());
+            headers.insert(HeaderName::from_static(header.name()), value);
+        }
+        Ok(())
+    }
+}
+
+fn settings() -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    settings.signature_location = SignatureLocation::Headers;
+    settings
+}
+
+/// What S3 demands to be signed, and what says how to read the body. Nothing that a proxy further on may touch.
+fn is_signed(name: &HeaderName) -> bool {
+    name == HOST || name == CONTENT_TYPE || name == CONTENT_MD5 || name.as_str().starts_with("x-amz-")
+}
+
+/// Takes the caller's signature off the headers.
+pub(crate) fn unsign_headers(headers: &mut HeaderMap) {
+    for name in [&AUTHORIZATION, &X_AMZ_CONTENT_SHA256, &X_AMZ_DATE, &X_AMZ_SECURITY_TOKEN] {
+        headers.remove(name);
+    }
+}
+
+/// `path` with the query, less the parameters of a presigned URL. What is left keeps its bytes and its order.
+///
+/// # Errors
+/// When `path` cannot stand in a request line.
+pub(crate) fn unsigned_target(path: &str, query: Option<&str>) -> Result<PathAndQuery, SignError> {
+    let Some(query) = query else { return path.parse().map_err(SignError::Target) };
+    let mut target = String::with_capacity(path.len() + 1 + query.len());
+    target.push_str(path);
+    let mut separator = '?';
+    for parameter in query.split('&').filter(|parameter| !is_signature_parameter(parameter)) {
+        target.push(separator);
+        target.push_str(parameter);
+        separator = '&';
+    }
+    PathAndQuery::try_from(target).map_err(SignError::Target)
+}
+
+fn is_signature_parameter(parameter: &str) -> bool {
+    let name = parameter.split('=').next().unwrap_or_default();
+    let name: Cow<'_, str> = percent_decode_str(name).decode_utf8_lossy();
+    SIGNATURE_PARAMETERS.iter().any(|known| known.eq_ignore_ascii_case(&name))
+}
+
+impl fmt::Display for SignError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "the header `{name}` is not UTF-8 and cannot be signed"),
+            Self::Target(error) => write!(f, "the path or query cannot be sent: {error}"),
+            Self::Signer(error) => write!(f, "the request cannot be signed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SignError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Header(_) => None,
+            Self::Target(error) => Some(error),
+            Self::Signer(error) => Some(error.as_ref()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_the_signature_leaves_the_query() {
+        for (query, left) in [
+            (None, "/b/k"),
+            (Some(""), "/b/k?"),
+            (Some("policy"), "/b/k?policy"),
+            (Some("X-Amz-Algorithm=a&x=1&X-Amz-Signature=s&&y=%zz&x-id=GetObject"), "/b/k?x=1&&y=%zz&x-id=GetObject"),
+            (Some("X-Amz-Date=d&X-Amz-Expires=1&X-Amz-SignedHeaders=host&X-Amz-Credential=c"), "/b/k"),
+            (Some("x%2Damz%2Dsignature=s&X-Amz-Security-Token=t&prefix=a+b%2Fc"), "/b/k?prefix=a+b%2Fc"),
+            (Some("x-amz-signature-like=s"), "/b/k?x-amz-signature-like=s"),
+        ] {
+            assert_eq!(unsigned_target("/b/k", query).unwrap().as_str(), left, "{query:?}");
+        }
+    }
+
+    /// "Example: GET Object" of Amazon's page on the `Authorization` header, less the host, which is ours to choose.
+    #[test]
+    fn amazons_own_example_comes_out_the_same() {
+        let credentials =
+            Credentials::new("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", None, None, "test");
+        let endpoint = Endpoint::parse("https://examplebucket.s3.amazonaws.com").unwrap();
+        let signer = Signer {
+            credentials: &credentials,
+            region: "us-east-1",
+            endpoint: &endpoint,
+            now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_369_353_600),
+        };
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", HeaderValue::from_static("the caller's"));
+        headers.insert("x-amz-date", HeaderValue::from_static("the caller's"));
+        headers.insert("user-agent", HeaderValue::from_static("not signed"));
+        unsign_headers(&mut headers);
+        let target = unsigned_target("/", Some("max-keys=2&prefix=J")).unwrap();
+        signer.sign(&Method::GET, &target, &mut headers, &SignedPayload::Sha256(empty.to_owned())).unwrap();
+        assert_eq!(
+            headers["authorization"],
+            "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, \
+             SignedHeaders=host;x-amz-content-sha256;x-amz-date, \
+             Signature=34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"
+        );
+        assert_eq!(headers["x-amz-date"], "20130524T000000Z");
+        assert_eq!(headers["x-amz-content-sha256"], empty);
+    }
+
+    #[test]
+    fn a_header_that_is_not_text_is_named() {
+        let credentials = Credentials::new("a", "s", None, None, "test");
+        let endpoint = Endpoint::parse("http://store").unwrap();
+        let signer =
+            Signer { credentials: &credentials, region: "r", endpoint: &endpoint, now: SystemTime::UNIX_EPOCH };
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-meta-name", HeaderValue::from_bytes(b"\xff").unwrap());
+        let target = PathAndQuery::from_static("/b/k");
+        let error = signer.sign(&Method::PUT, &target, &mut headers, &SignedPayload::Unsigned).unwrap_err();
+        assert!(error.to_string().contains("x-amz-meta-name"), "{error}");
+    }
+}
