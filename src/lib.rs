@@ -20,6 +20,12 @@ pub mod s3;
 pub mod store;
 
 #[cfg(feature = "proxy")]
+pub mod admin;
+#[cfg(feature = "proxy")]
+pub mod server;
+#[cfg(feature = "proxy")]
+pub mod telemetry;
+#[cfg(feature = "proxy")]
 pub mod upstream;
 
 pub use layer::{

@@ -1,0 +1,158 @@
+//! Is this process alive, and should it get requests? `/livez` and `/readyz`.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use tower_service::Service;
+
+type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Finds out whether a part works; otherwise why not.
+pub type Check = Box<dyn Fn() -> Answer<Result<(), String>> + Send + Sync>;
+
+/// What readiness depends on.
+#[derive(Clone)]
+pub struct Health {
+    draining: Arc<AtomicBool>,
+    checks: Arc<[(&'static str, Check)]>,
+}
+
+impl Health {
+    /// Ready while all of `checks` succeed and nobody drains. Each check must answer within a second or so by itself.
+    pub fn new(checks: impl IntoIterator<Item = (&'static str, Check)>) -> Self {
+        Self { draining: Arc::default(), checks: checks.into_iter().collect() }
+    }
+
+    /// Not ready from now on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Why requests should not come here; empty when they should.
+    pub async fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.draining.load(Ordering::Acquire) {
+            problems.push("draining".to_owned());
+        }
+        for (part, check) in self.checks.iter() {
+            if let Err(reason) = check().await {
+                problems.push(format!("{part}: {reason}"));
+            }
+        }
+        problems
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<_> = self.checks.iter().map(|(part, _)| part).collect();
+        f.debug_struct("Health").field("draining", &self.draining).field("checks", &parts).finish()
+    }
+}
+
+/// The service of the admin listener.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    health: Health,
+}
+
+impl Admin {
+    /// Tells what `health` knows.
+    pub fn new(health: Health) -> Self {
+        Self { health }
+    }
+}
+
+impl<B> Service<Request<B>> for Admin {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Answer<Result<Response<Full<Bytes>>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let path = request.uri().path().to_owned();
+        let health = self.health.clone();
+        Box::pin(async move {
+            Ok(match path.as_str() {
+                "/livez" | "/readyz" if !reads => {
+                    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n".to_owned());
+                    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+                    response
+                }
+                "/livez" => text(StatusCode::OK, "ok\n".to_owned()),
+                "/readyz" => match health.problems().await {
+                    problems if problems.is_empty() => text(StatusCode::OK, "ok\n".to_owned()),
+                    problems => text(StatusCode::SERVICE_UNAVAILABLE, problems.join("\n") + "\n"),
+                },
+                _ => text(StatusCode::NOT_FOUND, "not found\n".to_owned()),
+            })
+        })
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn ask(health: &Health, method: Method, path: &str) -> (u16, String) {
+        let request = Request::builder().method(method).uri(path).body(()).unwrap();
+        let response = Admin::new(health.clone()).oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn check(result: Result<(), &'static str>) -> Check {
+        Box::new(move || Box::pin(std::future::ready(result.map_err(str::to_owned))))
+    }
+
+    #[tokio::test]
+    async fn alive_and_ready_are_different_questions() {
+        let health = Health::new([("store", check(Err("disk full"))), ("upstream", check(Ok(())))]);
+        assert_eq!(ask(&health, Method::GET, "/livez").await, (200, "ok\n".to_owned()));
+        assert_eq!(ask(&health, Method::GET, "/readyz").await, (503, "store: disk full\n".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_draining_process_lives_and_is_not_ready() {
+        let health = Health::new([("store", check(Ok(())))]);
+        assert_eq!(ask(&health, Method::GET, "/readyz").await, (200, "ok\n".to_owned()));
+        health.drain();
+        assert_eq!(ask(&health, Method::GET, "/readyz").await, (503, "draining\n".to_owned()));
+        assert_eq!(ask(&health, Method::HEAD, "/livez").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn there_is_nothing_else() {
+        let health = Health::new([]);
+        for path in ["/", "/metrics", "/livez/", "/bucket/key"] {
+            assert_eq!(ask(&health, Method::GET, path).await.0, 404, "{path}");
+        }
+        assert_eq!(ask(&health, Method::POST, "/readyz").await.0, 405);
+    }
+}

@@ -1,0 +1,238 @@
+//! Accepts clients: HTTP/1.1 and HTTP/2 without TLS (prior knowledge) on the same ports.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, EXPECT};
+use http::{HeaderValue, Request, Response, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, sleep_until};
+use tower::ServiceExt;
+use tower_service::Service;
+
+use super::activity::{Activity, Busy, Stale, Watched};
+use super::body::{Continuation, Guarded, Inbound};
+use super::shutdown::{Phase, Running};
+use crate::telemetry::access_log::RemoteAddr;
+use crate::upstream::BoxError;
+
+/// What a [`Listener`] needs to know.
+#[derive(Clone, Debug)]
+pub struct ListenerSettings {
+    /// Where to listen.
+    pub addresses: Vec<SocketAddr>,
+    /// Connections at once; further ones wait in the system's queue.
+    pub max_connections: usize,
+    /// How long a request's header may take, from its first byte, or from the connection's start for the first one.
+    pub request_header_timeout: Duration,
+    /// How long a connection may be without a request, and a client without reading what it asked for.
+    pub idle_timeout: Duration,
+}
+
+/// An address cannot be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why.
+    pub cause: io::Error,
+}
+
+/// Sockets that listen, not yet served.
+#[derive(Debug)]
+pub struct Listener {
+    sockets: Vec<(SocketAddr, TcpListener)>,
+    connections: Arc<Semaphore>,
+    settings: Arc<ListenerSettings>,
+}
+
+impl Listener {
+    /// Listens on every address of `settings`.
+    ///
+    /// # Errors
+    /// [`BindError`] for the first that is not to be had.
+    pub async fn bind(settings: ListenerSettings) -> Result<Self, BindError> {
+        let mut sockets = Vec::with_capacity(settings.addresses.len());
+        for &address in &settings.addresses {
+            let failed = |cause| BindError { address, cause };
+            let socket = TcpListener::bind(address).await.map_err(failed)?;
+            sockets.push((socket.local_addr().map_err(failed)?, socket));
+        }
+        let connections = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
+        Ok(Self { sockets, connections, settings: Arc::new(settings) })
+    }
+
+    /// The addresses, with the ports that were given for port 0.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().map(|(address, _)| *address).collect()
+    }
+
+    /// Serves `service` in the background until `running` drains.
+    pub(crate) fn serve<S, ResB>(self, service: &S, running: &Running)
+    where
+        S: Service<Request<Inbound>, Response = Response<ResB>> + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        ResB: Body<Data = Bytes> + Send + 'static,
+        ResB::Error: Into<BoxError>,
+    {
+        for (_, socket) in self.sockets {
+            let (connections, settings) = (Arc::clone(&self.connections), Arc::clone(&self.settings));
+            tokio::spawn(accept(socket, service.clone(), connections, settings, running.clone()));
+        }
+    }
+}
+
+async fn accept<S, ResB>(
+    socket: TcpListener,
+    service: S,
+    connections: Arc<Semaphore>,
+    settings: Arc<ListenerSettings>,
+    mut running: Running,
+) where
+    S: Service<Request<Inbound>, Response = Response<ResB>> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    loop {
+        let accepted = tokio::select! {
+            () = running.reached(Phase::Draining) => return,
+            accepted = next(&socket, &connections) => accepted,
+        };
+        match accepted {
+            Ok((stream, peer, place)) => {
+                let connection =
+                    serve_connection(stream, peer, service.clone(), Arc::clone(&settings), running.clone());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                // Most likely out of file descriptors: some time must pass for one to come free.
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn next(
+    socket: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = socket.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, peer, place))
+}
+
+async fn serve_connection<S, ResB>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: S,
+    settings: Arc<ListenerSettings>,
+    mut running: Running,
+) where
+    S: Service<Request<Inbound>, Response = Response<ResB>> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    let activity = Activity::new(settings.request_header_timeout, settings.idle_timeout);
+    let watched = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    // A client may close its sending half once it has sent its request. `Activity` keeps the time.
+    server.http1().half_close(true).header_read_timeout(None);
+    let requests = Arc::clone(&activity);
+    let serve = service_fn(move |request| answer(service.clone(), request, peer, &requests));
+    let mut connection = pin!(server.serve_connection(watched, serve));
+    let mut timer = pin!(sleep_until(tokio::time::Instant::now() + settings.request_header_timeout));
+    let mut closing = false;
+    loop {
+        let phase = if closing { Phase::Cut } else { Phase::Draining };
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%peer, error = error.as_ref(), "a client's connection ended");
+                }
+                return;
+            }
+            () = running.reached(phase) => {
+                if closing {
+                    return;
+                }
+                closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            why = activity.stale(timer.as_mut()) => {
+                tracing::debug!(%peer, ?why, "a client's connection is closed");
+                match why {
+                    // Said goodbye to properly; the next turn drops it if that is not enough.
+                    Stale::Idle if !closing => {
+                        closing = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    Stale::Idle | Stale::HeaderTimeout | Stale::WriteStalled => return,
+                }
+            }
+        }
+    }
+}
+
+/// One request and its answer, with what only the connection knows.
+fn answer<S, ResB>(
+    service: S,
+    mut request: Request<Incoming>,
+    peer: SocketAddr,
+    activity: &Arc<Activity>,
+) -> impl Future<Output = Result<Response<Guarded<ResB, Busy>>, S::Error>> + use<S, ResB>
+where
+    S: Service<Request<Inbound>, Response = Response<ResB>>,
+    ResB: Body<Data = Bytes>,
+{
+    let http2 = request.version() == Version::HTTP_2;
+    let busy = activity.request(http2);
+    request.extensions_mut().insert(RemoteAddr(peer));
+    let expects = !http2 && request.headers().contains_key(EXPECT);
+    let continuation = expects.then(Continuation::default);
+    let request = request.map(|body| Inbound::new(body, http2, continuation.clone()));
+    async move {
+        let mut response = service.oneshot(request).await?;
+        if http2 {
+            // Layers speak HTTP/1.1; there is no such header in HTTP/2.
+            response.headers_mut().remove(CONNECTION);
+        } else if continuation.is_some_and(|continuation| !continuation.was_told()) {
+            // The body was announced and will not come, or will: the client alone knows, so nothing can follow.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response.map(|body| Guarded::new(body, busy)))
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen on {}: {}", self.address, self.cause)
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}

@@ -1,0 +1,54 @@
+//! The one place where layers are put around the upstream client: every layer a request passes, from the outside in.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower::ServiceBuilder;
+use tower_service::Service;
+
+use super::body::Inbound;
+use super::idle::BodyIdleLayer;
+use super::in_flight::InFlightLayer;
+use crate::telemetry::access_log::AccessLogLayer;
+use crate::upstream::{BoxError, ClientSettings, TlsError, UpstreamClient};
+
+/// What the stack needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct StackSettings {
+    /// Requests at once.
+    pub max_in_flight: usize,
+    /// How long a body may stand still.
+    pub body_idle_timeout: Duration,
+}
+
+/// The service that the data listener serves.
+///
+/// # Errors
+/// [`TlsError`] when the way to the store cannot be secured.
+pub fn stack(
+    settings: StackSettings,
+    upstream: ClientSettings,
+) -> Result<
+    impl Service<
+        Request<Inbound>,
+        Response = Response<impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static>,
+        Error = BoxError,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + Sync
+    + 'static,
+    TlsError,
+> {
+    let client = UpstreamClient::new(upstream)?;
+    Ok(ServiceBuilder::new()
+        // Outermost, so that its line tells what the client got, whoever said it, and how much of it.
+        .layer(AccessLogLayer)
+        // Before anything that costs: what cannot be held is refused with next to no work.
+        .layer(InFlightLayer::new(settings.max_in_flight))
+        // Around all that reads bodies, so that no reader further in can be kept waiting for ever.
+        .layer(BodyIdleLayer::new(settings.body_idle_timeout))
+        .service(client))
+}

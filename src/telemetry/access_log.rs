@@ -1,0 +1,295 @@
+//! One line a request, written when its answer has been sent or will never be: [`AccessLogLayer`].
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::{Buf, Bytes};
+use http::header::{HOST, USER_AGENT};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http_body::{Body, Frame, SizeHint};
+use percent_encoding::percent_decode_str;
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// The target of these lines, for filters.
+pub const TARGET: &str = "portcullis::access";
+
+/// Query parameters whose values let their reader sign, or stand in for a signature.
+const SECRETS: [&str; 5] =
+    ["X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "Signature", "AWSAccessKeyId"];
+
+/// The client's end of a connection. The listener puts it among a request's extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteAddr(pub SocketAddr);
+
+/// Writes the access log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AccessLogLayer;
+
+impl<S> Layer<S> for AccessLogLayer {
+    type Service = AccessLog<S>;
+
+    fn layer(&self, inner: S) -> AccessLog<S> {
+        AccessLog { inner }
+    }
+}
+
+/// What [`AccessLogLayer`] makes of a service.
+#[derive(Clone, Debug)]
+pub struct AccessLog<S> {
+    inner: S,
+}
+
+impl<S, B, ResB> Service<Request<B>> for AccessLog<S>
+where
+    S: Service<Request<Counted<B>>, Response = Response<ResB>>,
+    ResB: Body<Data = Bytes>,
+{
+    type Response = Response<Logged<ResB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let bytes_in = Arc::new(AtomicU64::new(0));
+        let entry = Entry::new(&request, Arc::clone(&bytes_in));
+        let inner = self.inner.call(request.map(|body| Counted { body, count: bytes_in }));
+        ResponseFuture { inner, entry: Some(entry) }
+    }
+}
+
+pin_project! {
+    /// The future of [`AccessLog`].
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+        entry: Option<Entry>,
+    }
+}
+
+impl<F, ResB, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<ResB>, E>>,
+    ResB: Body<Data = Bytes>,
+{
+    type Output = Result<Response<Logged<ResB>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.inner.poll(cx))?;
+        let mut entry = this.entry.take();
+        if let Some(entry) = &mut entry {
+            entry.status = Some(response.status());
+            entry.request_id = response.headers().get("x-amz-request-id").cloned();
+            entry.whole = response.body().is_end_stream();
+        }
+        Poll::Ready(Ok(response.map(|body| Logged { body, entry })))
+    }
+}
+
+/// What a line will say. It is written when this is dropped.
+#[derive(Debug)]
+struct Entry {
+    started: Instant,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    host: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    remote: Option<SocketAddr>,
+    status: Option<StatusCode>,
+    request_id: Option<HeaderValue>,
+    bytes_in: Arc<AtomicU64>,
+    bytes_out: u64,
+    whole: bool,
+}
+
+impl Entry {
+    fn new<B>(request: &Request<B>, bytes_in: Arc<AtomicU64>) -> Self {
+        Self {
+            started: Instant::now(),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            host: request.headers().get(HOST).cloned(),
+            user_agent: request.headers().get(USER_AGENT).cloned(),
+            remote: request.extensions().get::<RemoteAddr>().map(|remote| remote.0),
+            status: None,
+            request_id: None,
+            bytes_in,
+            bytes_out: 0,
+            whole: false,
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let host = self.host.as_ref().map(Text).map(tracing::field::display);
+        tracing::info!(
+            target: TARGET,
+            method = %self.method,
+            path = %Target(&self.uri),
+            host,
+            version = ?self.version,
+            status = self.status.map(|status| status.as_u16()),
+            bytes_in = self.bytes_in.load(Ordering::Relaxed),
+            bytes_out = self.bytes_out,
+            duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            remote = self.remote.map(tracing::field::display),
+            request_id = self.request_id.as_ref().map(Text).map(tracing::field::display),
+            user_agent = self.user_agent.as_ref().map(Text).map(tracing::field::display),
+            aborted = !self.whole,
+            "request"
+        );
+    }
+}
+
+/// A header's value, with all that is not printable ASCII escaped.
+struct Text<'a>(&'a HeaderValue);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_bytes().escape_ascii().fmt(f)
+    }
+}
+
+/// Path and query as sent, less the secrets in the query.
+struct Target<'a>(&'a Uri);
+
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.path())?;
+        let Some(query) = self.0.query() else { return Ok(()) };
+        let mut separator = '?';
+        for parameter in query.split('&') {
+            write!(f, "{separator}")?;
+            separator = '&';
+            match parameter.split_once('=') {
+                Some((name, _)) if is_secret(name) => write!(f, "{name}=REDACTED")?,
+                _ => f.write_str(parameter)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = percent_decode_str(name).decode_utf8_lossy();
+    SECRETS.iter().any(|secret| secret.eq_ignore_ascii_case(&name))
+}
+
+pin_project! {
+    /// A request's body whose bytes are counted.
+    #[derive(Debug)]
+    pub struct Counted<B> {
+        #[pin]
+        body: B,
+        count: Arc<AtomicU64>,
+    }
+}
+
+impl<B: Body> Body for Counted<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let frame = ready!(this.body.poll_frame(cx));
+        if let Some(Ok(frame)) = &frame {
+            this.count.fetch_add(length(frame), Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+pin_project! {
+    /// An answer's body, with the line that is written at its end.
+    #[derive(Debug)]
+    pub struct Logged<B> {
+        #[pin]
+        body: B,
+        entry: Option<Entry>,
+    }
+}
+
+impl<B: Body> Body for Logged<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut this = self.project();
+        let frame = ready!(this.body.as_mut().poll_frame(cx));
+        if let Some(entry) = this.entry {
+            match &frame {
+                Some(Ok(frame)) => {
+                    entry.bytes_out += length(frame);
+                    entry.whole = this.body.is_end_stream();
+                }
+                Some(Err(_)) => {}
+                None => entry.whole = true,
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn length<D: Buf>(frame: &Frame<D>) -> u64 {
+    frame.data_ref().map_or(0, |data| data.remaining() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_told_as_sent_without_its_secrets() {
+        for (uri, told) in [
+            ("/b/a%2Fb//c?policy", "/b/a%2Fb//c?policy"),
+            (
+                "/b/k?X-Amz-Signature=abc&x-id=GetObject&X-Amz-Credential=AK%2F2026&x-amz-security-token=t",
+                "/b/k?X-Amz-Signature=REDACTED&x-id=GetObject&X-Amz-Credential=REDACTED&x-amz-security-token=REDACTED",
+            ),
+            ("/b/k?X%2DAmz%2DSignature=abc&&=", "/b/k?X%2DAmz%2DSignature=REDACTED&&="),
+            (
+                "/b/k?AWSAccessKeyId=a&Signature=s&Expires=1",
+                "/b/k?AWSAccessKeyId=REDACTED&Signature=REDACTED&Expires=1",
+            ),
+        ] {
+            assert_eq!(Target(&uri.parse().unwrap()).to_string(), told, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_header_cannot_forge_a_line() {
+        let value = HeaderValue::from_bytes(b"curl\t\x1b[31m\xff").unwrap_or_else(|_| HeaderValue::from_static("x"));
+        assert!(!Text(&value).to_string().contains(['\x1b', '\t', '\n']));
+    }
+}

@@ -1,0 +1,6 @@
+//! What is written down: about the process ([`logging`]), about each request ([`access_log`]), and about who changed a
+//! policy ([`audit`]).
+
+pub mod access_log;
+pub mod audit;
+pub mod logging;
