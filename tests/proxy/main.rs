@@ -1,0 +1,22 @@
+//! The proxy on real sockets, with clients and stores that show the very bytes.
+//!
+//! - `heads`: request lines and headers, in both directions
+//! - `bodies`: lengths, chunks, trailers, `Expect`, large ones
+//! - `aborts`: who goes away, and how the other side learns of it
+//! - `limits`: time-outs, too many requests, draining, health
+//! - `stores`: signing anew, and the questions asked in our own name, against the embedded store
+
+#![cfg(feature = "proxy")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test's helpers fail as its tests do; clippy excuses only what is inside a `#[test]`"
+)]
+
+mod aborts;
+mod bodies;
+mod heads;
+mod limits;
+mod stores;
+mod support;

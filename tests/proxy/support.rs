@@ -1,0 +1,262 @@
+//! A proxy on port 0, and raw ends for either side of it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use portcullis::admin::health::{Check, Health};
+use portcullis::server::listener::ListenerSettings;
+use portcullis::server::shutdown::Drained;
+use portcullis::server::stack::{StackSettings, stack};
+use portcullis::server::{Server, ServerSettings};
+use portcullis::upstream::{ClientSettings, Endpoint, UpstreamCredentials};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Nothing here takes longer, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("no {what} in {PATIENCE:?}"))
+}
+
+/// All that a test may want to set.
+#[derive(Clone)]
+pub(crate) struct Options {
+    pub(crate) credentials: UpstreamCredentials,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) response_header_timeout: Duration,
+    pub(crate) request_header_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) body_idle_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) max_in_flight: usize,
+    pub(crate) max_connections: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            credentials: UpstreamCredentials::default(),
+            connect_timeout: Duration::from_secs(3),
+            response_header_timeout: Duration::from_secs(60),
+            request_header_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(60),
+            body_idle_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(60),
+            max_in_flight: 100,
+            max_connections: 100,
+        }
+    }
+}
+
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    run: JoinHandle<Drained>,
+}
+
+impl Proxy {
+    pub(crate) async fn start_with(store: SocketAddr, options: Options) -> Self {
+        let upstream = client_settings(store, &options);
+        let settings =
+            StackSettings { max_in_flight: options.max_in_flight, body_idle_timeout: options.body_idle_timeout };
+        let service = stack(settings, upstream).unwrap();
+        let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let settings = ServerSettings {
+            listen: ListenerSettings {
+                addresses: vec![local],
+                max_connections: options.max_connections,
+                request_header_timeout: options.request_header_timeout,
+                idle_timeout: options.idle_timeout,
+            },
+            admin: Some(local),
+            drain_timeout: options.drain_timeout,
+        };
+        let checks: [(&'static str, Check); 0] = [];
+        let server = Server::bind(settings, service, Health::new(checks)).await.unwrap();
+        let (address, admin) = (server.local_addrs()[0], server.admin_addr().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let run = tokio::spawn(server.run(async move {
+            let _ = stopped.await;
+        }));
+        Self { address, admin, stop: Some(stop), run }
+    }
+
+    pub(crate) async fn connect(&self) -> Wire {
+        Wire::connect(self.address).await
+    }
+
+    /// Asks the proxy to stop.
+    pub(crate) fn stop(&mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+    }
+
+    /// How the drain ended.
+    pub(crate) async fn stopped(self) -> Drained {
+        soon("end of the drain", self.run).await.unwrap()
+    }
+}
+
+pub(crate) fn client_settings(store: SocketAddr, options: &Options) -> ClientSettings {
+    ClientSettings {
+        endpoint: Endpoint::parse(&format!("http://{store}")).unwrap(),
+        region: "us-east-1".to_owned(),
+        credentials: options.credentials.clone(),
+        connect_timeout: options.connect_timeout,
+        response_header_timeout: options.response_header_timeout,
+    }
+}
+
+/// A store that does what the test says, byte by byte.
+pub(crate) struct Store {
+    socket: TcpListener,
+}
+
+impl Store {
+    pub(crate) async fn start() -> Self {
+        Self { socket: TcpListener::bind("127.0.0.1:0").await.unwrap() }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
+    }
+
+    pub(crate) async fn accept(&self) -> Wire {
+        Wire::new(soon("connection to the store", self.socket.accept()).await.unwrap().0)
+    }
+}
+
+/// A store and a proxy in front of it.
+pub(crate) async fn pair() -> (Store, Proxy) {
+    pair_with(Options::default()).await
+}
+
+pub(crate) async fn pair_with(options: Options) -> (Store, Proxy) {
+    let store = Store::start().await;
+    let proxy = Proxy::start_with(store.address(), options).await;
+    (store, proxy)
+}
+
+/// One end of a connection.
+pub(crate) struct Wire {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// How a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Closed,
+    Reset,
+}
+
+impl Wire {
+    fn new(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        Self { stream, buffer: Vec::new() }
+    }
+
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::new(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).await.unwrap();
+    }
+
+    /// Fails when the other side has closed.
+    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        soon("room to send", self.stream.write_all(bytes.as_ref())).await
+    }
+
+    /// Ends what this side sends; it still reads.
+    pub(crate) async fn half_close(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
+    /// Closes with a reset, as a process that dies with unread data does.
+    pub(crate) fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+
+    /// A message's head, with its empty line.
+    pub(crate) async fn head(&mut self) -> String {
+        loop {
+            if let Some(at) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                let head: Vec<u8> = self.buffer.drain(..at + 4).collect();
+                return String::from_utf8(head).unwrap();
+            }
+            assert!(self.more().await.is_none(), "the connection ended within a head: {:?}", self.text());
+        }
+    }
+
+    /// So many bytes.
+    pub(crate) async fn bytes(&mut self, count: usize) -> Vec<u8> {
+        while self.buffer.len() < count {
+            assert!(self.more().await.is_none(), "the connection ended after {} of {count} bytes", self.buffer.len());
+        }
+        self.buffer.drain(..count).collect()
+    }
+
+    /// All up to and with `end`.
+    pub(crate) async fn until(&mut self, end: &str) -> String {
+        loop {
+            if let Some(at) = self.buffer.windows(end.len()).position(|window| window == end.as_bytes()) {
+                let found: Vec<u8> = self.buffer.drain(..at + end.len()).collect();
+                return String::from_utf8(found).unwrap();
+            }
+            assert!(self.more().await.is_none(), "the connection ended before {end:?}: {:?}", self.text());
+        }
+    }
+
+    /// All up to the connection's end, and how that was.
+    pub(crate) async fn rest(&mut self) -> (Vec<u8>, End) {
+        loop {
+            if let Some(end) = self.more().await {
+                return (std::mem::take(&mut self.buffer), end);
+            }
+        }
+    }
+
+    /// A whole answer with `Content-Length`: its head and its body.
+    pub(crate) async fn answer(&mut self) -> (String, String) {
+        let head = self.head().await;
+        let length = header(&head, "content-length").map_or(0, |length| length.parse().unwrap());
+        (head, String::from_utf8(self.bytes(length).await).unwrap())
+    }
+
+    async fn more(&mut self) -> Option<End> {
+        let mut piece = [0; 16 * 1024];
+        match soon("bytes", self.stream.read(&mut piece)).await {
+            Ok(0) => Some(End::Closed),
+            Ok(count) => {
+                self.buffer.extend_from_slice(&piece[..count]);
+                None
+            }
+            Err(_) => Some(End::Reset),
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.buffer).into_owned()
+    }
+}
+
+/// The value of a header in a head.
+pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().skip(1).find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+/// The first line of a head.
+pub(crate) fn first_line(head: &str) -> &str {
+    head.lines().next().unwrap_or_default()
+}
+
+pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
