@@ -47,7 +47,7 @@ fn filter(level: Level) -> EnvFilter {
     let ours = LevelFilter::from_level(level);
     let others = if level == Level::TRACE { LevelFilter::TRACE } else { LevelFilter::WARN };
     // aws_sigv4 traces what it signs, headers and all.
-    EnvFilter::builder().with_default_directive(others.into()).parse_lossy(format!("portcullis={ours},aws_sigv4=warn"))
+    EnvFilter::builder().parse_lossy(format!("{others},portcullis={ours},aws_sigv4=warn"))
 }
 
 impl fmt::Display for AlreadySet {
@@ -57,3 +57,24 @@ impl fmt::Display for AlreadySet {
 }
 
 impl std::error::Error for AlreadySet {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_quieter_than_we_are_and_the_signer_is_always_quiet() {
+        for (level, directives) in [
+            (Level::ERROR, ["warn", "portcullis=error", "aws_sigv4=warn"]),
+            (Level::DEBUG, ["warn", "portcullis=debug", "aws_sigv4=warn"]),
+            (Level::TRACE, ["trace", "portcullis=trace", "aws_sigv4=warn"]),
+        ] {
+            let filter = filter(level).to_string();
+            let mut found: Vec<&str> = filter.split(',').collect();
+            let mut expected = directives.to_vec();
+            found.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(found, expected, "{level}");
+        }
+    }
+}
