@@ -22,9 +22,13 @@ pub mod store;
 #[cfg(feature = "proxy")]
 pub mod admin;
 #[cfg(feature = "proxy")]
+pub mod config;
+#[cfg(feature = "proxy")]
 pub mod server;
 #[cfg(feature = "proxy")]
 pub mod telemetry;
+#[cfg(feature = "proxy")]
+mod toml_reader;
 #[cfg(feature = "proxy")]
 pub mod upstream;
 

@@ -1,5 +1,16 @@
 //! Where access keys are looked up: [`CredentialStore`] and its implementations.
 
+#[cfg(feature = "proxy")]
+mod declared;
+#[cfg(feature = "proxy")]
+pub mod file;
+#[cfg(feature = "proxy")]
+mod toml;
+#[cfg(feature = "proxy")]
+mod watch;
+#[cfg(feature = "proxy")]
+mod zenko;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;

@@ -252,8 +252,8 @@ mod tests {
         }
     }
 
-    fn chunks(pieces: &[&'static str]) -> Pieces {
-        Pieces(pieces.to_vec().into_iter())
+    fn chunks(pieces: Vec<&'static str>) -> Pieces {
+        Pieces(pieces.into_iter())
     }
 
     fn sha256(text: &str) -> [u8; 32] {
@@ -264,7 +264,7 @@ mod tests {
     async fn a_right_digest_lets_every_byte_through() {
         for parts in [vec!["one"], vec!["one", "", "two"], vec!["", "x"]] {
             let whole = parts.concat();
-            let (body, fault) = RequestBody::hashed(chunks(&parts), sha256(&whole)).unwrap();
+            let (body, fault) = RequestBody::hashed(chunks(parts.clone()), sha256(&whole)).unwrap();
             assert_eq!(body.collect().await.unwrap().to_bytes(), whole, "{parts:?}");
             assert!(fault.get().is_none());
         }
@@ -272,7 +272,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_digest_keeps_the_last_bytes_back() {
-        let (mut body, fault) = RequestBody::hashed(chunks(&["one", "two", "three"]), sha256("onetwothreE")).unwrap();
+        let (mut body, fault) =
+            RequestBody::hashed(chunks(vec!["one", "two", "three"]), sha256("onetwothreE")).unwrap();
         let mut seen = Vec::new();
         let error = loop {
             match body.frame().await {

@@ -1,6 +1,6 @@
 //! The tower `Layer`: `?policy` answered here, everything else the inner service's.
 //!
-//! [`layer`] holds the settings, [`service`] the way of a request, [`policy_api`] what happens to `?policy`, [`body`]
+//! [`layer`] holds the settings, [`service`] the way of a request, `policy_api` what happens to `?policy`, [`body`]
 //! and [`future`] the types that come back, and [`respond`] is the one way out for an error.
 
 pub mod body;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
+use percent_encoding::percent_decode_str;
 use tower_service::Service;
 
 use super::BoxError;
@@ -78,25 +79,28 @@ pub(crate) struct Target {
 
 impl Target {
     fn of(parts: &Parts, shared: &Shared) -> Result<Self, S3Error> {
-        let query = Query::parse(parts.uri.query());
-        let located = authority_of(parts)
-            .and_then(|host| Address::parse(host, parts.uri.path(), &shared.domains))
-            .map_err(S3Error::from);
-        let (address, style) = match located {
-            Ok(located) => located,
-            // Not ours to judge: the store behind may know such names. A `?policy` call is ours, and is refused.
-            Err(_) if shared.pass_through == PassThrough::AsSent && !speaks_of_policy(&query) => {
-                return Ok(Self { address: Address::Service, style: AddressStyle::Path, operation: Operation::Other });
+        match Self::strictly(parts, shared) {
+            // Not ours to judge: the store behind may know such a name. A `?policy` call is ours, and is refused.
+            Err(_) if shared.pass_through == PassThrough::AsSent && !names_policy(parts.uri.query()) => {
+                Ok(Self { address: Address::Service, style: AddressStyle::Path, operation: Operation::Other })
             }
-            Err(error) => return Err(error),
-        };
-        let operation = classify(&parts.method, &address, &query?, &parts.headers)?;
+            target => target,
+        }
+    }
+
+    fn strictly(parts: &Parts, shared: &Shared) -> Result<Self, S3Error> {
+        let query = Query::parse(parts.uri.query())?;
+        let (address, style) = Address::parse(authority_of(parts)?, parts.uri.path(), &shared.domains)?;
+        let operation = classify(&parts.method, &address, &query, &parts.headers)?;
         Ok(Self { address, style, operation })
     }
 }
 
-fn speaks_of_policy(query: &Result<Query, impl Sized>) -> bool {
-    query.as_ref().map_or(true, |query| query.has("policy"))
+/// Whether `?policy` is among the parameters, read as leniently as any store might read them.
+fn names_policy(query: Option<&str>) -> bool {
+    let mut names =
+        query.unwrap_or_default().split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+    names.any(|name| percent_decode_str(name).decode_utf8_lossy().trim() == "policy")
 }
 
 /// One request on its way, and the service it may go on to.

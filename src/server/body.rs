@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::timeout;
 
-use crate::upstream::BoxError;
+use crate::layer::BoxError;
 
 pin_project! {
     /// A body that keeps something until it has ended or is dropped.

@@ -15,8 +15,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::{BodyIdle, OrOwn};
+use crate::layer::BoxError;
 use crate::s3::error::ErrorCode;
-use crate::upstream::BoxError;
 use crate::upstream::respond::error_response;
 
 /// Limits the pause between two pieces of a body, of requests and of answers alike.

@@ -24,8 +24,8 @@ use tower_service::Service;
 use super::activity::{Activity, Busy, Stale, Watched};
 use super::body::{Continuation, Guarded, Inbound};
 use super::shutdown::{Phase, Running};
-use crate::telemetry::access_log::RemoteAddr;
-use crate::upstream::BoxError;
+use crate::layer::BoxError;
+use crate::layer::PeerAddress;
 
 /// What a [`Listener`] needs to know.
 #[derive(Clone, Debug)]
@@ -208,7 +208,7 @@ where
 {
     let http2 = request.version() == Version::HTTP_2;
     let busy = activity.request(http2);
-    request.extensions_mut().insert(RemoteAddr(peer));
+    request.extensions_mut().insert(PeerAddress(peer));
     let expects = !http2 && request.headers().contains_key(EXPECT);
     let continuation = expects.then(Continuation::default);
     let request = request.map(|body| Inbound::new(body, http2, continuation.clone()));

@@ -1,7 +1,9 @@
 //! Puts the parts together and runs them.
 
 mod activity;
+mod assemble;
 pub mod body;
+pub mod frontend;
 pub mod idle;
 pub mod in_flight;
 pub mod listener;
@@ -10,115 +12,117 @@ pub mod stack;
 
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::pin::Pin;
+use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
-use tower_service::Service;
+use crate::config::Settings;
+use crate::identity::file::IdentityFile;
+use crate::store::redb::OpenError as StoreOpenError;
+use crate::telemetry::audit::OpenError as AuditOpenError;
+use crate::upstream::{EmbeddedError, InvalidEndpoint, TlsError};
+use listener::BindError;
+use shutdown::Drained;
 
-use crate::admin::health::{Admin, Health};
-use crate::upstream::BoxError;
-use body::Inbound;
-use listener::{BindError, Listener, ListenerSettings};
-use shutdown::{Drain, Drained};
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What a [`Server`] needs to know.
-#[derive(Clone, Debug)]
-pub struct ServerSettings {
-    /// The data listener.
-    pub listen: ListenerSettings,
-    /// The admin listener's address, if there is to be one.
-    pub admin: Option<SocketAddr>,
-    /// How long running requests may take to finish once the server was asked to stop.
-    pub drain_timeout: Duration,
+/// The whole proxy: its ports are open, and it serves once it [runs](Self::run).
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    run: Box<dyn FnOnce(BoxFuture<()>) -> BoxFuture<Drained> + Send>,
 }
 
-/// The server could not be started.
+impl Server {
+    /// Builds every part that `settings` ask for, and opens the ports. Logging starts here, unless it was started
+    /// before. `identities` are asked anew for each request, so re-reading them needs nothing here.
+    ///
+    /// # Errors
+    /// [`ServeError`] with the part that could not be built.
+    pub async fn bind(settings: Settings, identities: Arc<IdentityFile>) -> Result<Self, ServeError> {
+        assemble::assemble(settings, identities).await
+    }
+
+    /// The data listener's addresses, with the ports that were given for port 0.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The admin listener's address, where there is one.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Serves until `shutdown` is ready, then drains: readiness fails, ports close, idle connections go, and running
+    /// requests have the drain time-out to finish.
+    ///
+    /// # Errors
+    /// [`ServeError::Cut`] where some had not by then.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
+        match (self.run)(Box::pin(shutdown)).await {
+            Drained::Clean => Ok(()),
+            Drained::Cut(connections) => Err(ServeError::Cut { connections }),
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("addresses", &self.addresses).field("admin", &self.admin).finish_non_exhaustive()
+    }
+}
+
+/// Serves what `settings` say until `shutdown` is ready.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve(
+    settings: Settings,
+    identities: Arc<IdentityFile>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    Server::bind(settings, identities).await?.run(shutdown).await
+}
+
+/// The proxy could not be started, or not be stopped as it should.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServeError {
     /// An address is not to be had.
     Bind(BindError),
-}
-
-/// A server whose ports are open, and which serves once it [runs](Self::run).
-#[derive(Debug)]
-pub struct Server<S> {
-    service: S,
-    data: Listener,
-    admin: Option<Listener>,
-    health: Health,
-    drain_timeout: Duration,
-}
-
-impl<S, ResB> Server<S>
-where
-    S: Service<Request<Inbound>, Response = Response<ResB>> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError>,
-    ResB: Body<Data = Bytes> + Send + 'static,
-    ResB::Error: Into<BoxError>,
-{
-    /// Opens the ports for `service` and for what `health` has to say.
-    ///
-    /// # Errors
-    /// [`ServeError`] when a port is not to be had.
-    pub async fn bind(settings: ServerSettings, service: S, health: Health) -> Result<Self, ServeError> {
-        let admin = match settings.admin {
-            Some(address) => Some(Listener::bind(admin_listener(address, &settings.listen)).await?),
-            None => None,
-        };
-        let data = Listener::bind(settings.listen).await?;
-        Ok(Self { service, data, admin, health, drain_timeout: settings.drain_timeout })
-    }
-
-    /// The data listener's addresses, with the ports that were given for port 0.
-    pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.data.local_addrs()
-    }
-
-    /// The admin listener's address.
-    pub fn admin_addr(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().and_then(|admin| admin.local_addrs().first().copied())
-    }
-
-    /// Serves until `shutdown` is ready, then drains: readiness fails, ports close, idle connections go, and running
-    /// requests have the drain time-out to finish.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
-        let (drain, running) = Drain::new();
-        self.data.serve(&self.service, &running);
-        drop(running);
-        // Answers probes until the very end, so that it has a drain of its own.
-        let (admin_drain, running) = Drain::new();
-        if let Some(admin) = self.admin {
-            admin.serve(&Admin::new(self.health.clone()), &running);
-        }
-        drop(running);
-        shutdown.await;
-        self.health.drain();
-        let drained = drain.finish(self.drain_timeout).await;
-        admin_drain.finish(Duration::ZERO).await;
-        drained
-    }
-}
-
-/// Few connections, and none that lasts.
-fn admin_listener(address: SocketAddr, data: &ListenerSettings) -> ListenerSettings {
-    ListenerSettings { addresses: vec![address], max_connections: 64, ..data.clone() }
-}
-
-impl From<BindError> for ServeError {
-    fn from(error: BindError) -> Self {
-        Self::Bind(error)
-    }
+    /// The upstream's address is none.
+    Endpoint(InvalidEndpoint),
+    /// The way to the store cannot be secured.
+    Tls(TlsError),
+    /// The embedded store does not start.
+    Embedded(EmbeddedError),
+    /// The file of the policies cannot be opened.
+    Store(StoreOpenError),
+    /// The audit trail cannot be opened.
+    Audit(AuditOpenError),
+    /// The system has no random numbers for the embedded store's key.
+    Random(io::Error),
+    /// Running requests were cut off when the drain time-out had passed.
+    Cut {
+        /// How many connections.
+        connections: usize,
+    },
 }
 
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bind(error) => error.fmt(f),
+            Self::Endpoint(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
+            Self::Embedded(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+            Self::Audit(error) => error.fmt(f),
+            Self::Random(error) => write!(f, "no random numbers are to be had: {error}"),
+            Self::Cut { connections } => {
+                write!(f, "{connections} connections were cut off, since they were busy past `limits.drain_timeout`")
+            }
         }
     }
 }
@@ -127,6 +131,13 @@ impl std::error::Error for ServeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Bind(error) => Some(&error.cause),
+            Self::Endpoint(error) => Some(error),
+            Self::Tls(error) => Some(error),
+            Self::Embedded(error) => Some(error),
+            Self::Store(error) => Some(error),
+            Self::Audit(error) => Some(error),
+            Self::Random(error) => Some(error),
+            Self::Cut { .. } => None,
         }
     }
 }

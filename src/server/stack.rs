@@ -11,8 +11,9 @@ use tower_service::Service;
 use super::body::Inbound;
 use super::idle::BodyIdleLayer;
 use super::in_flight::InFlightLayer;
+use crate::layer::{BoxError, BucketPolicyLayer};
 use crate::telemetry::access_log::AccessLogLayer;
-use crate::upstream::{BoxError, ClientSettings, TlsError, UpstreamClient};
+use crate::upstream::{ClientSettings, TlsError, UpstreamClient};
 
 /// What the stack needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,7 @@ pub struct StackSettings {
 /// [`TlsError`] when the way to the store cannot be secured.
 pub fn stack(
     settings: StackSettings,
+    policies: BucketPolicyLayer,
     upstream: ClientSettings,
 ) -> Result<
     impl Service<
@@ -50,5 +52,7 @@ pub fn stack(
         .layer(InFlightLayer::new(settings.max_in_flight))
         // Around all that reads bodies, so that no reader further in can be kept waiting for ever.
         .layer(BodyIdleLayer::new(settings.body_idle_timeout))
+        // Right before the store: what passes here is all that the store ever sees.
+        .layer(policies)
         .service(client))
 }

@@ -18,16 +18,14 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::layer::PeerAddress;
+
 /// The target of these lines, for filters.
 pub const TARGET: &str = "portcullis::access";
 
 /// Query parameters whose values let their reader sign, or stand in for a signature.
 const SECRETS: [&str; 5] =
     ["X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "Signature", "AWSAccessKeyId"];
-
-/// The client's end of a connection. The listener puts it among a request's extensions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RemoteAddr(pub SocketAddr);
 
 /// Writes the access log.
 #[derive(Clone, Copy, Debug, Default)]
@@ -124,7 +122,7 @@ impl Entry {
             version: request.version(),
             host: request.headers().get(HOST).cloned(),
             user_agent: request.headers().get(USER_AGENT).cloned(),
-            remote: request.extensions().get::<RemoteAddr>().map(|remote| remote.0),
+            remote: request.extensions().get::<PeerAddress>().map(|remote| remote.0),
             status: None,
             request_id: None,
             bytes_in,
@@ -267,6 +265,11 @@ fn length<D: Buf>(frame: &Frame<D>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::{BodyExt, Full};
+    use tower::ServiceExt;
+
     use super::*;
 
     #[test]
@@ -291,5 +294,53 @@ mod tests {
     fn a_header_cannot_forge_a_line() {
         let value = HeaderValue::from_bytes(b"curl\t\x1b[31m\xff").unwrap_or_else(|_| HeaderValue::from_static("x"));
         assert!(!Text(&value).to_string().contains(['\x1b', '\t', '\n']));
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn one_line_tells_how_a_request_ended() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber =
+            tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
+        let _log = tracing::subscriber::set_default(subscriber);
+        for taken in [true, false] {
+            let service = AccessLogLayer.layer(tower::service_fn(async |request: Request<Counted<Full<Bytes>>>| {
+                request.into_body().collect().await?;
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"answer"))))
+            }));
+            let request = Request::put("/b/k?X-Amz-Signature=s")
+                .extension(PeerAddress("192.0.2.1:5".parse().unwrap()))
+                .body(Full::new(Bytes::from_static(b"body")))
+                .unwrap();
+            let response = service.oneshot(request).await.unwrap();
+            if taken {
+                response.into_body().collect().await.unwrap();
+            }
+        }
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let told: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(told.len(), 2, "{text}");
+        for (line, bytes_out, aborted) in [(&told[0], 6, false), (&told[1], 0, true)] {
+            assert_eq!(line["target"], TARGET);
+            assert_eq!(line["method"], "PUT");
+            assert_eq!(line["path"], "/b/k?X-Amz-Signature=REDACTED");
+            assert_eq!(line["status"], 200);
+            assert_eq!(line["remote"], "192.0.2.1:5");
+            assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&4.into(), &bytes_out.into()), "{line}");
+            assert_eq!(line["aborted"], aborted, "{line}");
+        }
     }
 }

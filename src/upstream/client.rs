@@ -29,7 +29,6 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
 
-use super::BoxError;
 use super::credentials::UpstreamCredentials;
 use super::download::ResponseBody;
 use super::endpoint::Endpoint;
@@ -39,6 +38,7 @@ use super::respond::error_response;
 use super::sign::{SignError, Signer, unsign_headers, unsigned_target};
 use super::tls::{TlsError, client_config};
 use super::upload::Upload;
+use crate::layer::BoxError;
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::Resign;
 

@@ -1,6 +1,7 @@
 //! Questions of our own to the store, in our own name: is a bucket there, whose is it, which policy has it?
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -14,10 +15,11 @@ use super::endpoint::Endpoint;
 use super::sign::Signer;
 use super::tls::{TlsError, client_config};
 use crate::ownership::{BucketProbe, ProbeError};
+use crate::policy::Policy;
 use crate::s3::address::BucketName;
 use crate::s3::forward::SignedPayload;
 use crate::s3::xml;
-use crate::store::BoxFuture;
+use crate::store::{BoxFuture, PolicySource, StoreError};
 
 /// What is read of an answer, at most. A policy has 20 KiB; an ACL of a hundred grants has 40.
 const MAX_ANSWER: usize = 128 * 1024;
@@ -177,6 +179,26 @@ impl ControlClient {
             body.extend_from_slice(&chunk);
         }
         Ok((response.status(), body.freeze()))
+    }
+}
+
+impl PolicySource for ControlClient {
+    fn policy<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Option<Arc<Policy>>, StoreError>> {
+        Box::pin(async move {
+            let document = match self.get_policy(bucket).await {
+                Ok(Some(document)) => document,
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(StoreError::Unavailable { reason: error.to_string() }),
+            };
+            // Stores take documents that Amazon refuses. What one of those means cannot be known.
+            match Policy::parse(&document, bucket.as_str()) {
+                Ok(validated) => Ok(Some(Arc::new(validated.policy))),
+                Err(invalid) => Err(StoreError::Unreadable {
+                    bucket: bucket.clone(),
+                    reason: format!("the store's own policy is not one by Amazon's rules: {invalid}"),
+                }),
+            }
+        })
     }
 }
 

@@ -4,19 +4,25 @@
 //! like many of them it answers `501 NotImplemented` to `PUT ?policy`.
 
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use s3s::auth::SimpleAuth;
+use s3s::auth::{S3Auth, SecretKey};
 use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::credentials::KeyPair;
+use crate::auth::identity::AccessKeyId;
+use crate::identity::CredentialStore;
 
 /// A running store. It stops when dropped.
 #[derive(Debug)]
@@ -34,22 +40,20 @@ pub struct EmbeddedError {
 
 impl EmbeddedStore {
     /// Serves the buckets under `directory`, which is made where it is missing, on a free port of the loopback
-    /// interface. Requests must be signed with one of `keys`; without any, anybody on this machine may do anything.
+    /// interface. Requests must be signed with the key `own` or one that `callers` know, asked anew each time.
     ///
     /// # Errors
     /// [`EmbeddedError`] when the directory cannot be used or no port can be had.
-    pub async fn start(directory: &Path, keys: &[KeyPair]) -> Result<Self, EmbeddedError> {
+    pub async fn start(
+        directory: &Path,
+        own: KeyPair,
+        callers: Arc<dyn CredentialStore>,
+    ) -> Result<Self, EmbeddedError> {
         let failed = |reason: String| EmbeddedError { directory: directory.to_owned(), reason };
         tokio::fs::create_dir_all(directory).await.map_err(|error| failed(error.to_string()))?;
         let files = FileSystem::new(directory).map_err(|error| failed(format!("{error:?}")))?;
         let mut builder = S3ServiceBuilder::new(files);
-        if !keys.is_empty() {
-            let mut auth = SimpleAuth::new();
-            for key in keys {
-                auth.register(key.access_key_id.as_str().to_owned(), key.secret.expose().into());
-            }
-            builder.set_auth(auth);
-        }
+        builder.set_auth(Keys { own, callers });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|error| failed(error.to_string()))?;
         let address = listener.local_addr().map_err(|error| failed(error.to_string()))?;
         let accepting = tokio::spawn(accept(listener, builder.build())).abort_handle();
@@ -59,6 +63,39 @@ impl EmbeddedStore {
     /// Where it listens; `http`.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+/// The keys that the embedded store knows.
+struct Keys {
+    own: KeyPair,
+    callers: Arc<dyn CredentialStore>,
+}
+
+impl Keys {
+    async fn secret(&self, id: &str) -> S3Result<SecretKey> {
+        if id == self.own.access_key_id.as_str() {
+            return Ok(self.own.secret.expose().into());
+        }
+        match self.callers.credential(&AccessKeyId::new(id)).await {
+            Ok(Some(credential)) => Ok(credential.secret.expose().into()),
+            Ok(None) => Err(s3_error!(InvalidAccessKeyId)),
+            Err(error) => Err(s3_error!(ServiceUnavailable, "{error}")),
+        }
+    }
+}
+
+impl S3Auth for Keys {
+    fn get_secret_key<'a, 'b, 'f>(
+        &'a self,
+        id: &'b str,
+    ) -> Pin<Box<dyn Future<Output = S3Result<SecretKey>> + Send + 'f>>
+    where
+        'a: 'f,
+        'b: 'f,
+        Self: 'f,
+    {
+        Box::pin(self.secret(id))
     }
 }
 

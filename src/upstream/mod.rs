@@ -18,8 +18,6 @@ pub use client::{ClientSettings, RequestBodyFailed, ResponseFuture, UpstreamClie
 pub use control::{ControlClient, ControlError, ControlSettings};
 pub use credentials::{KeyPair, UpstreamCredentials};
 pub use download::ResponseBody;
+pub use embedded::{EmbeddedError, EmbeddedStore};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use tls::TlsError;
-
-/// An error of any type, as tower uses it.
-pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

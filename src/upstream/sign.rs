@@ -18,8 +18,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::percent_decode_str;
 
-use super::BoxError;
 use super::endpoint::Endpoint;
+use crate::layer::BoxError;
 use crate::s3::forward::SignedPayload;
 
 /// The query parameters that are a presigned URL's signature.

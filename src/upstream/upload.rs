@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-use super::BoxError;
 use super::flow::{Flow, Gate};
+use crate::layer::BoxError;
 
 /// How long a client that expects `100 Continue` is kept waiting where the store says nothing: it may be one that does
 /// not know the header (RFC 9110, section 10.1.1). As long as clients themselves wait.

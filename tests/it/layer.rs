@@ -263,6 +263,8 @@ async fn a_contradictory_or_misplaced_policy_call_is_refused() {
         ("POST", "/photos?policy", "405 MethodNotAllowed"),
         ("PUT", "/?policy", "405 MethodNotAllowed"),
         ("PUT", "/a%zz?policy", "400 InvalidURI"),
+        ("PUT", "/photos?x=%zz&policy", "400 InvalidURI"),
+        ("PUT", "/photos?x=%zz&%70olicy=1", "400 InvalidURI"),
     ] {
         let stack = Stack::storing();
         let answer = stack.send(signed(Caller("root"), request(method, target, &[], OPEN)).await).await;
@@ -355,15 +357,9 @@ async fn nobody_locks_themselves_out_unawares() {
 #[tokio::test]
 async fn everything_else_passes_untouched() {
     let stack = Stack::storing();
-    for target in [
-        "/photos/a//b",
-        "/photos/a%2Fb",
-        "/photos/../x",
-        "/photos/a+b%20c?x=1&Policy",
-        "/A_bad name".split(' ').next().unwrap(),
-        "/x",
-        "/",
-    ] {
+    for target in
+        ["/photos/a//b", "/photos/a%2Fb", "/photos/../x", "/photos/a+b%20c?x=1&Policy", "/x?y=%zz", "/a%zz", "/"]
+    {
         let answer = stack.send(request("PUT", target, &[("authorization", "Whatever it is")], "data")).await;
         assert_eq!((answer.status, &answer.body[..]), (200, &b"from the store"[..]), "{target}");
         let (seen, body) = stack.seen.lock().unwrap().pop().unwrap();
@@ -425,7 +421,7 @@ async fn a_change_is_told_to_the_auditor() {
     stack.put(Caller("alice"), OPEN).await;
     stack.put(Caller("bob"), "not a policy").await;
     stack.delete(Caller("alice")).await;
-    let changes = stack.changes.lock().unwrap();
+    let changes = stack.changes.lock().unwrap().clone();
     let [put, delete] = &changes[..] else { panic!("{changes:?}") };
     assert_eq!((put.kind, put.by.as_deref()), (ChangeKind::Put, Some("arn:aws:iam::111122223333:user/alice")));
     assert_eq!(put.account, Some(AccountId::parse(OWNER).unwrap()));

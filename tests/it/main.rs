@@ -7,5 +7,7 @@
 //! do and kills one to prove it, `config` runs the command line, `proxy` opens real sockets, `e2e` drives the real
 //! binary with real clients against real stores, and `deploy` renders the manifests.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 mod layer;
 mod support;

@@ -1,11 +1,13 @@
 //! Signing anew, and the questions we ask in our own name, against the embedded store, which checks signatures.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use portcullis::auth::identity::{AccessKeyId, SecretKey};
+use portcullis::identity::StaticCredentials;
 use portcullis::policy::AccountId;
 use portcullis::s3::address::BucketName;
 use portcullis::s3::forward::{Resign, SignedPayload};
@@ -41,7 +43,8 @@ fn bucket(name: &str) -> BucketName {
 #[tokio::test]
 async fn the_embedded_store_takes_what_was_signed_anew() {
     let directory = tempfile::tempdir().unwrap();
-    let store = EmbeddedStore::start(&directory.path().join("data"), &[key("STORE")]).await.unwrap();
+    let nobody = Arc::new(StaticCredentials::default());
+    let store = EmbeddedStore::start(&directory.path().join("data"), key("STORE"), nobody).await.unwrap();
     let credentials = UpstreamCredentials::new(Some(&key("STORE")), []);
     let settings =
         client_settings(store.address(), &Options { credentials: credentials.clone(), ..Options::default() });

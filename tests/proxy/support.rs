@@ -1,14 +1,20 @@
 //! A proxy on port 0, and raw ends for either side of it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::admin::health::{Check, Health};
+use portcullis::identity::StaticCredentials;
+use portcullis::ownership::fixed::OneOwner;
+use portcullis::policy::AccountId;
+use portcullis::server::frontend::{Frontend, FrontendSettings};
 use portcullis::server::listener::ListenerSettings;
 use portcullis::server::shutdown::Drained;
 use portcullis::server::stack::{StackSettings, stack};
-use portcullis::server::{Server, ServerSettings};
+use portcullis::store::memory::MemoryStore;
 use portcullis::upstream::{ClientSettings, Endpoint, UpstreamCredentials};
+use portcullis::{BucketPolicyLayer, Handler};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -17,6 +23,9 @@ use tokio::time::timeout;
 
 /// Nothing here takes longer, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// No byte taken for so long means that nobody reads. On a slow machine a stop is seen too early, never too late.
+const STUCK: Duration = Duration::from_millis(500);
 
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("no {what} in {PATIENCE:?}"))
@@ -64,9 +73,9 @@ impl Proxy {
         let upstream = client_settings(store, &options);
         let settings =
             StackSettings { max_in_flight: options.max_in_flight, body_idle_timeout: options.body_idle_timeout };
-        let service = stack(settings, upstream).unwrap();
+        let service = stack(settings, policies(), upstream).unwrap();
         let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let settings = ServerSettings {
+        let settings = FrontendSettings {
             listen: ListenerSettings {
                 addresses: vec![local],
                 max_connections: options.max_connections,
@@ -77,7 +86,7 @@ impl Proxy {
             drain_timeout: options.drain_timeout,
         };
         let checks: [(&'static str, Check); 0] = [];
-        let server = Server::bind(settings, service, Health::new(checks)).await.unwrap();
+        let server = Frontend::bind(settings, service, Health::new(checks)).await.unwrap();
         let (address, admin) = (server.local_addrs()[0], server.admin_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let run = tokio::spawn(server.run(async move {
@@ -99,6 +108,13 @@ impl Proxy {
     pub(crate) async fn stopped(self) -> Drained {
         soon("end of the drain", self.run).await.unwrap()
     }
+}
+
+/// As the binary's, in front of a store that judges signatures itself.
+fn policies() -> BucketPolicyLayer {
+    let owner = OneOwner::new(AccountId::parse("111122223333").unwrap());
+    let handler = Handler::Store(Arc::new(MemoryStore::default()));
+    BucketPolicyLayer::builder(Arc::new(StaticCredentials::default()), Arc::new(owner), handler).build()
 }
 
 pub(crate) fn client_settings(store: SocketAddr, options: &Options) -> ClientSettings {
@@ -171,6 +187,38 @@ impl Wire {
     /// Fails when the other side has closed.
     pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         soon("room to send", self.stream.write_all(bytes.as_ref())).await
+    }
+
+    /// Sends zeros until the other side has taken none for a while, or until there were `limit`. How many it took.
+    pub(crate) async fn send_until_stuck(&mut self, limit: u64) -> u64 {
+        let zeros = vec![0; 1 << 16];
+        let mut sent = 0;
+        while sent < limit {
+            match timeout(STUCK, self.stream.write(&zeros)).await {
+                Ok(count) => sent += count.unwrap() as u64,
+                Err(_) => break,
+            }
+        }
+        sent
+    }
+
+    /// Sends so many zeros.
+    pub(crate) async fn send_zeros(&mut self, mut count: u64) {
+        let zeros = vec![0; 1 << 16];
+        while count > 0 {
+            let piece = zeros.len().min(usize::try_from(count).unwrap());
+            self.send(&zeros[..piece]).await;
+            count -= piece as u64;
+        }
+    }
+
+    /// Reads so many bytes and forgets them.
+    pub(crate) async fn skip(&mut self, mut count: u64) {
+        while count > 0 {
+            let piece = count.min(1 << 16);
+            self.bytes(usize::try_from(piece).unwrap()).await;
+            count -= piece;
+        }
     }
 
     /// Ends what this side sends; it still reads.

@@ -62,7 +62,7 @@ pub(crate) fn credentials() -> StaticCredentials {
 }
 
 fn account(id: &str) -> Account {
-    Account { id: AccountId::parse(id).unwrap(), canonical_id: CanonicalUserId::parse(&id.repeat(6)[..64]).unwrap() }
+    Account { id: AccountId::parse(id).unwrap(), canonical_id: CanonicalUserId::parse(&format!("{id:0>64}")).unwrap() }
 }
 
 fn root(id: &str) -> Principal {

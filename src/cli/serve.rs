@@ -1,0 +1,45 @@
+//! `portcullis serve`: runs the proxy until it is told to stop.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use portcullis::server;
+
+use super::load::{Loaded, load};
+use super::{Failure, signals, terminal};
+
+/// Serves what the file `config` says.
+pub(crate) fn run(config: &Path) -> Result<(), Failure> {
+    let Loaded { settings, identities, warnings } = load(config)?;
+    for warning in &warnings {
+        terminal::warning(warning);
+    }
+    let failed = |error: &dyn std::error::Error| Failure::Failed(with_causes(error));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| failed(&error))?;
+    runtime.block_on(async {
+        let identities = Arc::new(identities);
+        // Without a watch the file still counts, and SIGHUP re-reads it.
+        let watch = identities.watch();
+        if let Err(error) = &watch {
+            terminal::warning(error);
+        }
+        signals::reload_at_hangup(Arc::clone(&identities)).map_err(|error| failed(&error))?;
+        let stop = signals::stop().map_err(|error| failed(&error))?;
+        server::serve(settings, identities, stop).await.map_err(|error| failed(&error))
+    })
+}
+
+/// An error, and those behind it that it does not quote itself.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let line = error.to_string();
+        if !text.contains(&line) {
+            text.push_str(": ");
+            text.push_str(&line);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,275 @@
+//! `proxy.toml`, section by section: keys, types and defaults.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::settings::{
+    AdminSettings, AuditTarget, Enforcement, IdentitySettings, LimitSettings, ListenSettings, LogFormat, LogSettings,
+    OwnershipSettings, OwnershipSource, PolicyHandler, PolicySettings, Settings, StoreSettings, StoreUrl,
+};
+use super::upstream;
+use crate::policy::AccountId;
+use crate::toml_reader::{Place, Table, Value, Zero};
+
+/// What is said of a key whose time has not come.
+pub(super) const NOT_YET: &str = "is not available in this release";
+
+/// What was read of the file.
+pub(super) struct Read {
+    /// The settings; whether they may be used, the reader's problems tell. None where the upstream is not known.
+    pub(super) settings: Option<Settings>,
+    /// The identity file, known even where the rest is not.
+    pub(super) identity_file: PathBuf,
+    /// The accounts named as owners: where, by which key.
+    pub(super) named_accounts: Vec<(Place, &'static str, AccountId)>,
+}
+
+/// Reads the whole document.
+pub(super) fn read(mut root: Table<'_, '_>) -> Read {
+    let listen = listen(root.section("listen"));
+    let admin = admin(root.section("admin"), &listen);
+    let upstream = upstream::read(root.section("upstream"));
+    let policy = policy(root.section("policy"));
+    let store = store(root.section("store"));
+    let identity = identity(root.section("identity"));
+    let (ownership, named_accounts) = ownership(root.section("ownership"));
+    let limits = limits(root.section("limits"));
+    let log = log(root.section("log"));
+    root.finish();
+    let identity_file = identity.file.clone();
+    let settings =
+        upstream.map(|upstream| Settings { listen, admin, upstream, policy, store, identity, ownership, limits, log });
+    Read { settings, identity_file, named_accounts }
+}
+
+fn listen(mut table: Table<'_, '_>) -> ListenSettings {
+    let addresses = match table.take("address") {
+        Some(value) => some_of("no address", value, |value| value.parse(socket_address)),
+        None => vec![SocketAddr::from(([127, 0, 0, 1], 9000))],
+    };
+    let domains = match table.take("domains") {
+        Some(value) => each_once(value.list(), |value| value.parse(domain)),
+        None => vec!["s3.localhost".to_owned()],
+    };
+    let trusted_proxies = table.take("trusted_proxies").map(Value::list).unwrap_or_default();
+    let trusted_proxies = each_once(trusted_proxies, |value| value.parse(network));
+    if let Some(value) = table.take("proxy_protocol")
+        && value.flag() == Some(true)
+    {
+        value.problem(NOT_YET);
+    }
+    if let Some(value) = table.take("tls") {
+        value.problem(&format!("{NOT_YET}: let what stands in front end TLS"));
+    }
+    table.finish();
+    ListenSettings { addresses, domains, trusted_proxies }
+}
+
+fn admin(mut table: Table<'_, '_>, listen: &ListenSettings) -> Option<AdminSettings> {
+    let default = AdminSettings { address: SocketAddr::from(([127, 0, 0, 1], 9001)) };
+    let value = table.take("address");
+    table.finish();
+    let Some(value) = value else { return Some(default) };
+    if value.is_text("") {
+        return None;
+    }
+    let address = value.parse(|text| {
+        let address = socket_address(text)?;
+        if address.port() != 0 && listen.addresses.contains(&address) {
+            return Err(format!("`{text}` is taken by `listen.address`: probes never share the data port"));
+        }
+        Ok(address)
+    })?;
+    Some(AdminSettings { address })
+}
+
+fn policy(mut table: Table<'_, '_>) -> PolicySettings {
+    let handlers = [("store", PolicyHandler::Store), ("forward", PolicyHandler::Forward)];
+    let handler = table.take("handler").and_then(|value| value.choice(&handlers)).unwrap_or(PolicyHandler::Store);
+    if handler == PolicyHandler::Store {
+        table.warning(
+            "handler",
+            "with `store`, policies are kept, not yet enforced: enforcement comes in a later release",
+        );
+    }
+    if let Some(value) = table.take("enforcement")
+        && value.choice(&[("off", Some(Enforcement::Off)), ("audit", None), ("enforce", None)]) == Some(None)
+    {
+        value.problem(
+            "enforcement is not available in this release; policies are kept, not yet enforced: write \"off\"",
+        );
+    }
+    let lockout_guard = table.flag("lockout_guard", true);
+    table.finish();
+    PolicySettings { handler, enforcement: Enforcement::Off, lockout_guard }
+}
+
+fn store(mut table: Table<'_, '_>) -> StoreSettings {
+    let reader = table.reader();
+    let redb = |path: &str| StoreUrl::Redb(reader.resolve(path));
+    let url = table.take("url").and_then(|value| {
+        value.parse(|text| match text.split_once(':') {
+            Some(("redb", "")) => Err("names no file: write `redb:PATH`".to_owned()),
+            Some(("redb", path)) => Ok(redb(path)),
+            Some((scheme @ ("s3" | "etcd"), _)) => Err(format!("`{scheme}://` {NOT_YET}: use `redb:PATH`")),
+            _ => Err(format!("`{text}` is not a place for policies: write `redb:PATH`")),
+        })
+    });
+    let max_staleness = table.duration("max_staleness", Zero::Allowed, Duration::from_secs(30));
+    table.finish();
+    StoreSettings { url: url.unwrap_or_else(|| redb("portcullis.redb")), max_staleness }
+}
+
+fn identity(mut table: Table<'_, '_>) -> IdentitySettings {
+    let path = |text: &str| if text.is_empty() { Err("names no file".to_owned()) } else { Ok(text.to_owned()) };
+    let file = table.take("file").and_then(|value| value.parse(path));
+    let file = table.reader().resolve(file.as_deref().unwrap_or("identities.toml"));
+    table.finish();
+    IdentitySettings { file }
+}
+
+fn ownership(mut table: Table<'_, '_>) -> (OwnershipSettings, Vec<(Place, &'static str, AccountId)>) {
+    use OwnershipSource::{Default, Registry, Static, UpstreamAcl};
+    let reader = table.reader();
+    let mut named = Vec::new();
+
+    let default_value = table.take("default_account");
+    let default_account = default_value.as_ref().and_then(|value| value.parse(account_id));
+    if let (Some(value), Some(id)) = (&default_value, &default_account) {
+        named.push((reader.place(value.at()), "ownership.default_account", id.clone()));
+    }
+
+    let mut buckets = Vec::new();
+    let entries = table.tables("bucket");
+    let first_entry = entries.first().map(Table::at);
+    for mut entry in entries {
+        let name = entry.require("name").and_then(|value| value.parse(bucket_pattern));
+        let account = entry.require("account").and_then(|value| Some((value.at(), value.parse(account_id)?)));
+        entry.finish();
+        if let (Some(name), Some((at, account))) = (name, account) {
+            named.push((reader.place(at), "ownership.bucket.account", account.clone()));
+            buckets.push((name, account));
+        }
+    }
+
+    let words = [("static", Static), ("registry", Registry), ("upstream-acl", UpstreamAcl), ("default", Default)];
+    let sources = match table.take("sources") {
+        Some(value) => {
+            let at = value.at();
+            let sources = some_of("no source", value, |value| {
+                let source = value.choice(&words)?;
+                if source == Default && default_value.is_none() {
+                    value.problem("`default` needs `ownership.default_account`");
+                }
+                Some(source)
+            });
+            let unused = |key: &str, source: &str| {
+                reader.warning(at, format!("`ownership.sources`: without `{source}`, `ownership.{key}` has no effect"));
+            };
+            if default_value.is_some() && !sources.contains(&Default) {
+                unused("default_account", "default");
+            }
+            if first_entry.is_some() && !sources.contains(&Static) {
+                unused("bucket", "static");
+            }
+            sources
+        }
+        None if default_value.is_some() => vec![Static, Registry, UpstreamAcl, Default],
+        None => vec![Static, Registry, UpstreamAcl],
+    };
+    let cache_ttl = table.duration("cache_ttl", Zero::Allowed, Duration::from_secs(30));
+    table.finish();
+    (OwnershipSettings { sources, default_account, cache_ttl, buckets }, named)
+}
+
+fn limits(mut table: Table<'_, '_>) -> LimitSettings {
+    let limits = LimitSettings {
+        max_connections: table.count("max_connections", 10_000),
+        max_in_flight: table.count("max_in_flight", 4_096),
+        request_header_timeout: table.duration("request_header_timeout", Zero::Refused, Duration::from_secs(10)),
+        idle_timeout: table.duration("idle_timeout", Zero::Refused, Duration::from_secs(75)),
+        drain_timeout: table.duration("drain_timeout", Zero::Allowed, Duration::from_secs(25)),
+    };
+    table.finish();
+    limits
+}
+
+fn log(mut table: Table<'_, '_>) -> LogSettings {
+    use tracing::Level;
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let levels = [
+        ("error", Level::ERROR),
+        ("warn", Level::WARN),
+        ("info", Level::INFO),
+        ("debug", Level::DEBUG),
+        ("trace", Level::TRACE),
+    ];
+    let reader = table.reader();
+    let format = table.take("format").and_then(|value| value.choice(&formats)).unwrap_or(LogFormat::Text);
+    let level = table.take("level").and_then(|value| value.choice(&levels)).unwrap_or(Level::INFO);
+    let target = |text: &str| match text {
+        "" => Err("names neither `stderr` nor a file".to_owned()),
+        "stderr" => Ok(AuditTarget::Stderr),
+        path => Ok(AuditTarget::File(reader.resolve(path))),
+    };
+    let audit = table.take("audit").and_then(|value| value.parse(target)).unwrap_or(AuditTarget::Stderr);
+    table.finish();
+    LogSettings { format, level, audit }
+}
+
+/// What `read` makes of a value or of each entry of a list; none at all is a problem, as is one twice.
+fn some_of<T: PartialEq>(none: &str, value: Value<'_, '_>, read: impl Fn(&Value<'_, '_>) -> Option<T>) -> Vec<T> {
+    if value.is_empty_list() {
+        value.problem(&format!("names {none}"));
+    }
+    each_once(value.one_or_list(), read)
+}
+
+/// What `read` makes of each of `values`; one that is there twice is a problem.
+fn each_once<T: PartialEq>(values: Vec<Value<'_, '_>>, read: impl Fn(&Value<'_, '_>) -> Option<T>) -> Vec<T> {
+    let mut results = Vec::with_capacity(values.len());
+    for value in values {
+        match read(&value) {
+            Some(result) if results.contains(&result) => value.problem("is there twice"),
+            Some(result) => results.push(result),
+            None => {}
+        }
+    }
+    results
+}
+
+/// Twelve digits.
+pub(super) fn account_id(text: &str) -> Result<AccountId, String> {
+    AccountId::parse(text).map_err(|error| error.to_string())
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("`{text}` is not an address: write IP:PORT, such as 127.0.0.1:9000 or [::]:9000"))
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| format!("`{text}` is not a network such as 10.0.0.0/8 or fd00::/8"))
+}
+
+fn domain(text: &str) -> Result<String, String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if text.split('.').all(|label| (1..=63).contains(&label.len()) && label.bytes().all(allowed)) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(format!("`{text}` is not a domain: write it without scheme, port or dot in front, such as s3.example.com"))
+    }
+}
+
+fn bucket_pattern(text: &str) -> Result<String, String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'*');
+    if !text.is_empty() && text.len() <= 255 && text.bytes().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is not the name of a bucket, which may hold `*`"))
+    }
+}

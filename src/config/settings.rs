@@ -1,0 +1,219 @@
+//! The checked settings: typed, complete, and consistent with one another.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Uri;
+use ipnet::IpNet;
+
+use crate::auth::identity::{AccessKeyId, SecretKey};
+use crate::policy::AccountId;
+
+/// All of `proxy.toml`. The server takes it apart: no part receives more than its own section.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[listen]`
+    pub listen: ListenSettings,
+    /// `[admin]`; none where its `address` is empty.
+    pub admin: Option<AdminSettings>,
+    /// `[upstream]`
+    pub upstream: UpstreamSettings,
+    /// `[policy]`
+    pub policy: PolicySettings,
+    /// `[store]`
+    pub store: StoreSettings,
+    /// `[identity]`
+    pub identity: IdentitySettings,
+    /// `[ownership]`
+    pub ownership: OwnershipSettings,
+    /// `[limits]`
+    pub limits: LimitSettings,
+    /// `[log]`
+    pub log: LogSettings,
+}
+
+/// Where clients connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenSettings {
+    /// The addresses; at least one, none twice.
+    pub addresses: Vec<SocketAddr>,
+    /// The base domains of virtual-hosted style, in lower case and without port.
+    pub domains: Vec<String>,
+    /// The peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// The listener for probes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+/// The store behind us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamSettings {
+    /// Where it is; exactly one in this release.
+    pub endpoints: Vec<Endpoint>,
+    /// The region that signatures are made for.
+    pub region: String,
+    /// What becomes of the caller's signature.
+    pub auth: UpstreamAuth,
+    /// The credentials that requests are signed with; none where `access_key_id` is empty.
+    pub credentials: Option<UpstreamCredentials>,
+    /// Credentials for the requests of one account each; no account twice.
+    pub accounts: Vec<(AccountId, UpstreamCredentials)>,
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// How long the store may take from the request's end to its answer's header.
+    pub response_header_timeout: Duration,
+}
+
+/// One place a store is at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `http` or `https`, a host, perhaps a port; no path and no query.
+    Http(Uri),
+    /// A store of files inside this process, kept in this directory.
+    Embedded(PathBuf),
+}
+
+/// What becomes of the caller's signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamAuth {
+    /// It goes on as it came.
+    Preserve,
+    /// It is verified, taken off, and replaced by one of ours.
+    Resign,
+}
+
+/// An access key for the store behind us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamCredentials {
+    /// The public half.
+    pub access_key_id: AccessKeyId,
+    /// The secret half.
+    pub secret_access_key: SecretKey,
+}
+
+/// What happens to bucket policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicySettings {
+    /// Who keeps them.
+    pub handler: PolicyHandler,
+    /// What they do to other requests.
+    pub enforcement: Enforcement,
+    /// Whether a policy that locks its author out is refused.
+    pub lockout_guard: bool,
+}
+
+/// Who keeps bucket policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyHandler {
+    /// We do.
+    Store,
+    /// The store behind us does, and we are its gate.
+    Forward,
+}
+
+/// What policies do to requests other than those for policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enforcement {
+    /// Nothing: they are kept. The one choice in this release.
+    Off,
+}
+
+/// Where policies are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// The place.
+    pub url: StoreUrl,
+    /// How old a cached policy may be while its source does not answer.
+    pub max_staleness: Duration,
+}
+
+/// A place policies are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// An embedded database in this file.
+    Redb(PathBuf),
+}
+
+/// Who may sign requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentitySettings {
+    /// The file of accounts, users and keys.
+    pub file: PathBuf,
+}
+
+/// How a bucket's owner is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnershipSettings {
+    /// The sources, in the order they are asked; at least one, none twice. `Default` is among them only where
+    /// `default_account` is given.
+    pub sources: Vec<OwnershipSource>,
+    /// The owner of buckets that no other source knows.
+    pub default_account: Option<AccountId>,
+    /// How long an answer is kept; zero for not at all.
+    pub cache_ttl: Duration,
+    /// Names of buckets, which may hold `*`, and their owners; the first that fits counts.
+    pub buckets: Vec<(String, AccountId)>,
+}
+
+/// A source of ownership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnershipSource {
+    /// The entries of the file.
+    Static,
+    /// The creators of the buckets made through us.
+    Registry,
+    /// The owner that the upstream's `GET ?acl` names.
+    UpstreamAcl,
+    /// One account for all the rest.
+    Default,
+}
+
+/// What is refused or cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Client connections at once.
+    pub max_connections: usize,
+    /// Requests at once; past it, `503 SlowDown`.
+    pub max_in_flight: usize,
+    /// How long a client may take to send a request's header.
+    pub request_header_timeout: Duration,
+    /// How long a connection may be idle.
+    pub idle_timeout: Duration,
+    /// How long running requests may take to finish once we were asked to stop.
+    pub drain_timeout: Duration,
+}
+
+/// What is written about requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// The least severe lines that are written.
+    pub level: tracing::Level,
+    /// Where audit lines go.
+    pub audit: AuditTarget,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// Where audit lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditTarget {
+    /// To the standard error stream, with the log.
+    Stderr,
+    /// To the end of this file.
+    File(PathBuf),
+}

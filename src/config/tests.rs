@@ -1,0 +1,385 @@
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::settings::{
+    AuditTarget, Endpoint, Enforcement, LogFormat, OwnershipSource, PolicyHandler, StoreUrl, UpstreamAuth,
+};
+use super::{InvalidConfig, Loaded, parse};
+use crate::policy::AccountId;
+
+const ENDPOINT: &str = "[upstream]\nendpoint = \"http://127.0.0.1:3900\"\n";
+
+fn read(text: &str) -> Result<Loaded, InvalidConfig> {
+    let env = |name: &str| match name {
+        "THE_SECRET" => Some("from-the-environment".to_owned()),
+        "EMPTY" => Some(String::new()),
+        _ => None,
+    };
+    parse(text, "proxy.toml", Path::new("/etc/portcullis"), &env)
+}
+
+/// The problems of a file, one a line, without the file's name.
+fn problems(text: &str) -> Vec<String> {
+    let invalid = read(text).err().map(|invalid| invalid.problems.to_string()).unwrap_or_default();
+    invalid.lines().map(|line| line.strip_prefix("proxy.toml:").unwrap_or(line).trim_start().to_owned()).collect()
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    read(text).unwrap().warnings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_upstream_is_all_a_file_needs() {
+    let settings = read(ENDPOINT).unwrap().settings;
+    assert_eq!(settings.listen.addresses, ["127.0.0.1:9000".parse::<SocketAddr>().unwrap()]);
+    assert_eq!(settings.listen.domains, ["s3.localhost"]);
+    assert!(settings.listen.trusted_proxies.is_empty());
+    assert_eq!(settings.admin.unwrap().address, "127.0.0.1:9001".parse().unwrap());
+    assert_eq!(settings.upstream.endpoints, [Endpoint::Http("http://127.0.0.1:3900".parse().unwrap())]);
+    assert_eq!(settings.upstream.region, "us-east-1");
+    assert_eq!(settings.upstream.auth, UpstreamAuth::Preserve);
+    assert_eq!(settings.upstream.credentials, None);
+    assert_eq!(settings.upstream.connect_timeout, Duration::from_secs(3));
+    assert_eq!(settings.upstream.response_header_timeout, Duration::from_secs(60));
+    assert_eq!(settings.policy.handler, PolicyHandler::Store);
+    assert_eq!(settings.policy.enforcement, Enforcement::Off);
+    assert!(settings.policy.lockout_guard);
+    assert_eq!(settings.store.url, StoreUrl::Redb("/etc/portcullis/portcullis.redb".into()));
+    assert_eq!(settings.store.max_staleness, Duration::from_secs(30));
+    assert_eq!(settings.identity.file, Path::new("/etc/portcullis/identities.toml"));
+    use OwnershipSource::{Registry, Static, UpstreamAcl};
+    assert_eq!(settings.ownership.sources, [Static, Registry, UpstreamAcl]);
+    assert_eq!(settings.ownership.cache_ttl, Duration::from_secs(30));
+    assert_eq!(settings.limits.max_connections, 10_000);
+    assert_eq!(settings.limits.max_in_flight, 4_096);
+    assert_eq!(settings.limits.request_header_timeout, Duration::from_secs(10));
+    assert_eq!(settings.limits.idle_timeout, Duration::from_secs(75));
+    assert_eq!(settings.limits.drain_timeout, Duration::from_secs(25));
+    assert_eq!(settings.log.format, LogFormat::Text);
+    assert_eq!(settings.log.level, tracing::Level::INFO);
+    assert_eq!(settings.log.audit, AuditTarget::Stderr);
+}
+
+#[test]
+fn the_shipped_file_gives_every_default() {
+    let shipped = read(include_str!("../../proxy.toml")).unwrap().settings;
+    let defaults = read(ENDPOINT).unwrap().settings;
+    // What has no default is given there too, since the file shows every key.
+    let account = |id| AccountId::parse(id).unwrap();
+    let mut expected = defaults;
+    expected.ownership.default_account = Some(account("111122223333"));
+    expected.ownership.sources.push(OwnershipSource::Default);
+    expected.ownership.buckets = vec![("shared-*".to_owned(), account("444455556666"))];
+    assert_eq!(format!("{shipped:#?}"), format!("{expected:#?}"));
+}
+
+#[test]
+fn every_key_can_be_set() {
+    let text = r#"
+[listen]
+address = ["0.0.0.0:80", "[::]:80"]
+domains = ["S3.Example.com"]
+trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
+proxy_protocol = false
+[admin]
+address = ""
+[upstream]
+endpoints = ["https://store.example:8443/"]
+region = "garage"
+auth = "resign"
+access_key_id = "AK"
+secret_access_key_env = "THE_SECRET"
+connect_timeout = "500ms"
+response_header_timeout = "2m"
+[[upstream.account]]
+id = "111122223333"
+access_key_id = "AK1"
+secret_access_key = "s1"
+[policy]
+handler = "forward"
+enforcement = "off"
+lockout_guard = false
+[store]
+url = "redb:/var/lib/p.redb"
+max_staleness = "0s"
+[identity]
+file = "../ids.toml"
+[ownership]
+sources = ["default", "static"]
+default_account = "111122223333"
+cache_ttl = "1h"
+bucket = [{ name = "a*", account = "444455556666" }]
+[limits]
+max_connections = 1
+max_in_flight = 0x10
+request_header_timeout = "1s"
+idle_timeout = "1s"
+drain_timeout = "0s"
+[log]
+format = "json"
+level = "debug"
+audit = "audit.log"
+"#;
+    let settings = read(text).unwrap_or_else(|invalid| panic!("{invalid}")).settings;
+    assert_eq!(settings.listen.addresses.len(), 2);
+    assert_eq!(settings.listen.domains, ["s3.example.com"]);
+    assert_eq!(settings.listen.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
+    assert_eq!(settings.admin, None);
+    assert_eq!(settings.upstream.endpoints, [Endpoint::Http("https://store.example:8443/".parse().unwrap())]);
+    assert_eq!(settings.upstream.auth, UpstreamAuth::Resign);
+    let pair = settings.upstream.credentials.unwrap();
+    assert_eq!((pair.access_key_id.as_str(), pair.secret_access_key.expose()), ("AK", "from-the-environment"));
+    let (account, pair) = settings.upstream.accounts.first().unwrap();
+    assert_eq!((account.as_str(), pair.secret_access_key.expose()), ("111122223333", "s1"));
+    assert_eq!(settings.upstream.connect_timeout, Duration::from_millis(500));
+    assert_eq!(settings.policy.handler, PolicyHandler::Forward);
+    assert!(!settings.policy.lockout_guard);
+    assert_eq!(settings.store.url, StoreUrl::Redb("/var/lib/p.redb".into()));
+    assert_eq!(settings.identity.file, Path::new("/etc/portcullis/../ids.toml"));
+    assert_eq!(settings.ownership.sources, [OwnershipSource::Default, OwnershipSource::Static]);
+    assert_eq!(settings.ownership.buckets.len(), 1);
+    assert_eq!(settings.limits.max_in_flight, 16);
+    assert_eq!(settings.limits.drain_timeout, Duration::ZERO);
+    assert_eq!(settings.log.format, LogFormat::Json);
+    assert_eq!(settings.log.audit, AuditTarget::File("/etc/portcullis/audit.log".into()));
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_the_order_of_the_file() {
+    let text = r#"colour = "red"
+[listen]
+address = ["127.0.0.1:9000", "localhost:9000", "127.0.0.1:9000"]
+domains = [".example.com", 7]
+trusted_proxies = ["10.0.0.0/33"]
+proxy_protocol = true
+[listen.tls]
+cert = "tls.crt"
+[admin]
+address = "127.0.0.1:9000"
+[upstream]
+endpoints = ["http://a:1", "http://b:1"]
+  time_out = "3s"
+connect_timeout = "0s"
+auth = "resign"
+[policy]
+handler = "keep"
+enforcement = "enforce"
+lockout_guard = "yes"
+[store]
+url = "s3://policies/x"
+[ownership]
+sources = ["default", "acl"]
+bucket = [{ nmae = "a", account = "1" }]
+[limits]
+max_in_flight = 0
+max_connections = "many"
+[logs]
+level = "loud"
+"#;
+    assert_eq!(
+        problems(text),
+        [
+            "1:1: `colour`: unknown key",
+            "3:30: `listen.address`: `localhost:9000` is not an address: write IP:PORT, such as 127.0.0.1:9000 or [::]:9000",
+            "3:48: `listen.address`: is there twice",
+            "4:12: `listen.domains`: `.example.com` is not a domain: write it without scheme, port or dot in front, such as s3.example.com",
+            "4:28: `listen.domains`: expected a string, found an integer",
+            "5:20: `listen.trusted_proxies`: `10.0.0.0/33` is not a network such as 10.0.0.0/8 or fd00::/8",
+            "6:18: `listen.proxy_protocol`: is not available in this release",
+            "7:1: `listen.tls`: is not available in this release: let what stands in front end TLS",
+            "10:11: `admin.address`: `127.0.0.1:9000` is taken by `listen.address`: probes never share the data port",
+            "12:13: `upstream.endpoints`: more than one endpoint is not available in this release",
+            "13:3: `upstream.time_out`: unknown key (did you mean `connect_timeout`?)",
+            "14:19: `upstream.connect_timeout`: must be more than zero",
+            "15:8: `upstream.auth`: `resign` needs credentials: give `upstream.access_key_id` and its secret",
+            "17:11: `policy.handler`: `keep` is not one of `store`, `forward`",
+            "18:15: `policy.enforcement`: enforcement is not available in this release; policies are kept, not yet enforced: write \"off\"",
+            "19:17: `policy.lockout_guard`: expected true or false, found a string",
+            "21:7: `store.url`: `s3://` is not available in this release: use `redb:PATH`",
+            "23:12: `ownership.sources`: `default` needs `ownership.default_account`",
+            "23:23: `ownership.sources`: `acl` is not one of `static`, `registry`, `upstream-acl`, `default`",
+            "24:11: `ownership.bucket.name`: is required",
+            "24:13: `ownership.bucket.nmae`: unknown key (did you mean `name`?)",
+            "24:35: `ownership.bucket.account`: `1` is not an account id: twelve digits are",
+            "26:17: `limits.max_in_flight`: `0` is not a whole number of at least 1",
+            "27:19: `limits.max_connections`: expected a whole number, found a string",
+            "28:2: `logs`: unknown key (did you mean `log`?)",
+        ]
+    );
+}
+
+#[test]
+fn a_file_is_refused_for_one_thing() {
+    for (text, expected) in [
+        ("", "`upstream.endpoint`: is required: the store to stand in front of, such as `http://127.0.0.1:3900`"),
+        ("listen = 3\n[upstream]\nendpoint = \"http://a\"", "1:10: `listen`: expected a table, found an integer"),
+        (
+            "[upstream]\nendpoint = \"ftp://x\"",
+            "2:12: `upstream.endpoint`: is neither `http` nor `https`: write it as `http://HOST:PORT`",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://x/base\"",
+            "2:12: `upstream.endpoint`: has a path, a query or a fragment: write it as `http://HOST:PORT`",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://x?a\"",
+            "2:12: `upstream.endpoint`: has a path, a query or a fragment: write it as `http://HOST:PORT`",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://u:p@x\"",
+            "2:12: `upstream.endpoint`: has a user name in it: write it as `http://HOST:PORT`",
+        ),
+        (
+            "[upstream]\nendpoint = \"127.0.0.1:3900\"",
+            "2:12: `upstream.endpoint`: is not a URL: write it as `http://HOST:PORT`",
+        ),
+        (
+            "[upstream]\nendpoint = \"embedded:\"",
+            "2:12: `upstream.endpoint`: names no directory: write `embedded:PATH`",
+        ),
+        ("[upstream]\nendpoints = []", "2:13: `upstream.endpoints`: names no endpoint"),
+        (
+            "[upstream]\nendpoint = \"http://a\"\nendpoints = [\"http://a\"]",
+            "3:13: `upstream.endpoints`: give either `endpoint` or `endpoints`",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://a\"\nregion = \"a/b\"",
+            "3:10: `upstream.region`: `a/b` is not a region such as us-east-1",
+        ),
+        ("[upstream]\nendpoint = \"http://a\"\nendpoint = \"http://b\"", "3:1: not TOML: duplicate key"),
+        ("[upstream]\nendpoint = \"http://a", "2:21: not TOML: invalid basic string, expected `\"`"),
+        (
+            "[upstream]\nendpoint = \"http://a\"\n[store]\nurl = \"etcd://a/b\"",
+            "4:7: `store.url`: `etcd://` is not available in this release: use `redb:PATH`",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://a\"\n[policy]\nenforcement = \"audit\"",
+            "4:15: `policy.enforcement`: enforcement is not available in this release; policies are kept, not yet enforced: write \"off\"",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://a\"\n[ownership]\nsources = []",
+            "4:11: `ownership.sources`: names no source",
+        ),
+        ("[upstream]\nendpoint = \"http://a\"\n[listen]\naddress = []", "4:11: `listen.address`: names no address"),
+        // Credentials.
+        (
+            "[upstream]\nendpoint = \"http://a\"\naccess_key_id = \"AK\"",
+            "1:1: `upstream.access_key_id`: its secret is missing: give `secret_access_key`, `…_env` or `…_file`, or set the environment variable `PORTCULLIS_UPSTREAM_SECRET`",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://a\"\naccess_key_id = \"AK\"\nsecret_access_key_env = \"NO\"",
+            "4:25: `upstream.secret_access_key_env`: the environment variable `NO` is not set",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://a\"\naccess_key_id = \"AK\"\nsecret_access_key_env = \"EMPTY\"",
+            "4:25: `upstream.secret_access_key_env`: the secret is empty",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://a\"\naccess_key_id = \"AK\"\nsecret_access_key_file = \"/nowhere/at-all\"",
+            "4:26: `upstream.secret_access_key_file`: `/nowhere/at-all` cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://a\"\naccess_key_id = \"AK\"\nsecret_access_key = \"s\"\nsecret_access_key_env = \"THE_SECRET\"",
+            "5:25: `upstream.secret_access_key_env`: give only one of `secret_access_key`, `secret_access_key_env` and `secret_access_key_file`",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://a\"\nsecret_access_key = \"s\"",
+            "1:1: `upstream.access_key_id`: is missing, and its secret is given",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://a\"\n[[upstream.account]]\nid = \"111122223333\"\naccess_key_id = \"A\"",
+            "3:1: `upstream.account.secret_access_key`: is required, or `…_env` or `…_file`",
+        ),
+    ] {
+        assert_eq!(problems(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn what_may_not_be_meant_is_a_warning() {
+    let kept = "proxy.toml: `policy.handler`: with `store`, policies are kept, not yet enforced: enforcement comes in a later release";
+    let unsigned = "`upstream.access_key_id`: without it buckets are asked for unsigned, and the source `upstream-acl` of `ownership.sources` finds no owner";
+    let powerful = "`upstream.auth`: with `resign`, every known access key acts with the rights of the upstream's credentials for as long as policies are not enforced";
+    let cases: [(&str, &[&str]); 5] = [
+        ("[upstream]\nendpoint = \"http://a\"", &[kept, &format!("proxy.toml:1:1: {unsigned}")]),
+        ("[upstream]\nendpoint = \"embedded:x\"", &[kept]),
+        ("[upstream]\nendpoint = \"embedded:x\"\nauth = \"resign\"", &[kept, &format!("proxy.toml:3:8: {powerful}")]),
+        (
+            "[upstream]\nendpoint = \"http://a\"\n[[upstream.account]]\nid = \"111122223333\"\naccess_key_id = \"A\"\nsecret_access_key = \"s\"",
+            &[
+                kept,
+                &format!("proxy.toml:1:1: {unsigned}"),
+                "proxy.toml:1:1: `upstream.account`: has no effect with `preserve`",
+            ],
+        ),
+        (
+            "[upstream]\nendpoint = \"embedded:x\"\n[policy]\nhandler = \"forward\"\n[ownership]\nsources = [\"registry\"]\ndefault_account = \"111122223333\"\nbucket = [{ name = \"a\", account = \"111122223333\" }]",
+            &[
+                "proxy.toml:6:11: `ownership.sources`: without `default`, `ownership.default_account` has no effect",
+                "proxy.toml:6:11: `ownership.sources`: without `static`, `ownership.bucket` has no effect",
+            ],
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(warnings(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn owners_that_nobody_declares_are_warned_of() {
+    let text = "[upstream]\nendpoint = \"http://a\"\n[ownership]\ndefault_account = \"111122223333\"\n[[ownership.bucket]]\nname = \"x\"\naccount = \"444455556666\"";
+    let loaded = read(text).unwrap();
+    let warned = loaded.undeclared_accounts(|id| id.as_str() == "111122223333");
+    let warned: Vec<_> = warned.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warned,
+        [
+            "proxy.toml:7:11: `ownership.bucket.account`: the identity file declares no account 444455556666, so nobody can act for it"
+        ]
+    );
+}
+
+#[test]
+fn an_empty_access_key_id_means_none_whatever_secret_is_named() {
+    let text = format!("{ENDPOINT}access_key_id = \"\"\nsecret_access_key_env = \"NO\"\n");
+    assert_eq!(read(&text).unwrap().settings.upstream.credentials, None);
+}
+
+#[test]
+fn a_secret_file_ends_at_its_line_ending() {
+    let directory = tempfile::tempdir().unwrap();
+    for (content, expected) in
+        [("s3cret", "s3cret"), ("s3cret\n", "s3cret"), ("s3cret\r\n", "s3cret"), ("s \n\n", "s \n")]
+    {
+        std::fs::write(directory.path().join("secret"), content).unwrap();
+        let text = format!("{ENDPOINT}access_key_id = \"AK\"\nsecret_access_key_file = \"secret\"\n");
+        let loaded = parse(&text, "proxy.toml", directory.path(), &|_| None).unwrap();
+        let pair = loaded.settings.upstream.credentials.unwrap();
+        assert_eq!(pair.secret_access_key.expose(), expected, "{content:?}");
+    }
+}
+
+#[test]
+fn the_identity_file_is_known_of_a_refused_file() {
+    let invalid = read("[identity]\nfile = \"ids.toml\"").unwrap_err();
+    assert_eq!(invalid.identity_file.as_deref(), Some(Path::new("/etc/portcullis/ids.toml")));
+    assert_eq!(read("[").unwrap_err().identity_file, None);
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let secret = "tell-nobody";
+    let good = format!("{ENDPOINT}access_key_id = \"AK\"\nsecret_access_key = \"{secret}\"\n");
+    assert!(!format!("{:?}", read(&good).unwrap()).contains(secret));
+    for bad in [
+        format!("{ENDPOINT}access_key_id = \"AK\"\nsecret_access_key = [\"{secret}\"]\n"),
+        format!("{ENDPOINT}access_key_id = \"AK\"\nsecret_access_key = \"{secret}\n"),
+        format!("{ENDPOINT}access_key_id = \"AK\"\nsecret_access_key = {secret}\n"),
+        format!("{ENDPOINT}access_key_id = \"AK\"\nsecret_acces_key = \"{secret}\"\n"),
+        format!("[upstream]\nendpoint = \"http://user:{secret}@host\"\n"),
+    ] {
+        let invalid = read(&bad).unwrap_err();
+        assert!(!format!("{invalid} {invalid:?}").contains(secret), "{bad}");
+    }
+}

@@ -1,0 +1,252 @@
+//! Takes the settings apart: each part gets its own, and none of the others'.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::frontend::{Frontend, FrontendSettings};
+use super::listener::ListenerSettings;
+use super::stack::{StackSettings, stack};
+use super::{ServeError, Server};
+use crate::admin::health::{Check, Health};
+use crate::auth::identity::{AccessKeyId, SecretKey};
+use crate::config::Settings;
+use crate::config::settings::{
+    self, Endpoint as EndpointSettings, Enforcement, LogSettings, OwnershipSettings, OwnershipSource, PolicyHandler,
+    StoreUrl, UpstreamAuth, UpstreamSettings,
+};
+use crate::identity::file::IdentityFile;
+use crate::layer::{BucketPolicyLayer, Handler, Outcome, PassThrough, PolicyChange};
+use crate::ownership::acl::AclOwners;
+use crate::ownership::fixed::{BucketPattern, FixedOwners};
+use crate::ownership::registry::RegistryOwners;
+use crate::ownership::resolver::{OwnerResolver, Source};
+use crate::s3::address::Domains;
+use crate::store::redb::RedbStore;
+use crate::telemetry::audit::{AuditLog, AuditRecord, AuditTarget};
+use crate::telemetry::logging::{self, Format, LoggingSettings};
+use crate::upstream::{
+    ClientSettings, ControlClient, ControlSettings, EmbeddedStore, Endpoint, KeyPair, UpstreamCredentials,
+};
+
+/// How long a question of ours to the store may take: a client waits for the answer.
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) -> Result<Server, ServeError> {
+    // Somebody else's subscriber, a test's for one, is as good.
+    let _ = logging::init(logging_settings(&settings.log));
+    let audit = AuditLog::open(audit_target(&settings.log)).map_err(ServeError::Audit)?;
+    let upstream = upstream(&settings.upstream, &identities).await?;
+    let control = Arc::new(ControlClient::new(upstream.control).map_err(ServeError::Tls)?);
+
+    let StoreUrl::Redb(path) = &settings.store.url;
+    let store = Arc::new(RedbStore::open(path).map_err(ServeError::Store)?);
+    let asks = upstream.signed;
+    let owners = owners(&settings.ownership, Arc::clone(&control), asks, &store, Arc::clone(&identities));
+    let handler = match settings.policy.handler {
+        PolicyHandler::Store => Handler::Store(Arc::clone(&store) as _),
+        // Without credentials the store's policy cannot be read, and with them it must be.
+        PolicyHandler::Forward => Handler::Forward { present: asks.then(|| Arc::clone(&control) as _) },
+    };
+    let mut policies = BucketPolicyLayer::builder(identities, Arc::new(owners), handler)
+        // INVARIANT: `config` took these for domains already.
+        .with_domains(Domains::parse(&settings.listen.domains).unwrap_or_default())
+        .with_region(settings.upstream.region)
+        .with_pass_through(match settings.upstream.auth {
+            UpstreamAuth::Preserve => PassThrough::AsSent,
+            UpstreamAuth::Resign => PassThrough::Verified,
+        })
+        .with_auditor(move |change| record(&audit, change));
+    if !settings.policy.lockout_guard {
+        policies = policies.without_lockout_guard();
+    }
+
+    let limits = settings.limits;
+    let stack_settings = StackSettings { max_in_flight: limits.max_in_flight, body_idle_timeout: limits.idle_timeout };
+    let service = stack(stack_settings, policies.build(), upstream.client).map_err(ServeError::Tls)?;
+    let frontend = FrontendSettings {
+        listen: ListenerSettings {
+            addresses: settings.listen.addresses,
+            max_connections: limits.max_connections,
+            request_header_timeout: limits.request_header_timeout,
+            idle_timeout: limits.idle_timeout,
+        },
+        admin: settings.admin.map(|admin| admin.address),
+        drain_timeout: limits.drain_timeout,
+    };
+    let frontend = Frontend::bind(frontend, service, health(control)).await.map_err(ServeError::Bind)?;
+    announce(settings.policy.handler, settings.policy.enforcement, &frontend.local_addrs());
+    let embedded = upstream.embedded;
+    Ok(Server {
+        addresses: frontend.local_addrs(),
+        admin: frontend.admin_addr(),
+        run: Box::new(move |shutdown| {
+            Box::pin(async move {
+                let drained = frontend.run(shutdown).await;
+                // Both must outlive the last request.
+                drop((embedded, store));
+                drained
+            })
+        }),
+    })
+}
+
+fn announce(handler: PolicyHandler, enforcement: Enforcement, addresses: &[std::net::SocketAddr]) {
+    let addresses = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %addresses, "serving");
+    match (handler, enforcement) {
+        (PolicyHandler::Store, Enforcement::Off) => {
+            tracing::warn!("policies are kept, not yet enforced: they decide ?policy calls, and no other request");
+        }
+        (PolicyHandler::Forward, Enforcement::Off) => {
+            tracing::info!("policies are forwarded to the store, which is to enforce them");
+        }
+    }
+}
+
+/// What is needed to speak to the store.
+struct Upstream {
+    client: ClientSettings,
+    control: ControlSettings,
+    /// Whether questions of ours are signed.
+    signed: bool,
+    embedded: Option<EmbeddedStore>,
+}
+
+async fn upstream(settings: &UpstreamSettings, identities: &Arc<IdentityFile>) -> Result<Upstream, ServeError> {
+    let pair = |credentials: &settings::UpstreamCredentials| KeyPair {
+        access_key_id: credentials.access_key_id.clone(),
+        secret: credentials.secret_access_key.clone(),
+    };
+    let mut default = settings.credentials.as_ref().map(pair);
+    let mut embedded = None;
+    let endpoint = match settings.endpoints.first() {
+        Some(EndpointSettings::Http(uri)) => uri.to_string(),
+        Some(EndpointSettings::Embedded(directory)) => {
+            let own = match &default {
+                Some(pair) => pair.clone(),
+                None => random_pair()?,
+            };
+            let callers = Arc::clone(identities) as _;
+            let store = EmbeddedStore::start(directory, own.clone(), callers).await.map_err(ServeError::Embedded)?;
+            default = Some(own);
+            let endpoint = format!("http://{}", store.address());
+            embedded = Some(store);
+            endpoint
+        }
+        // INVARIANT: `config` refuses a file without; an empty text is refused right here.
+        None => String::new(),
+    };
+    let endpoint = Endpoint::parse(&endpoint).map_err(ServeError::Endpoint)?;
+    let accounts = settings.accounts.iter().map(|(account, credentials)| (account.clone(), pair(credentials)));
+    let credentials = UpstreamCredentials::new(default.as_ref(), accounts);
+    Ok(Upstream {
+        client: ClientSettings {
+            endpoint: endpoint.clone(),
+            region: settings.region.clone(),
+            credentials: credentials.clone(),
+            connect_timeout: settings.connect_timeout,
+            response_header_timeout: settings.response_header_timeout,
+        },
+        control: ControlSettings {
+            endpoint,
+            region: settings.region.clone(),
+            credentials,
+            connect_timeout: settings.connect_timeout,
+            timeout: CONTROL_TIMEOUT,
+        },
+        signed: default.is_some(),
+        embedded,
+    })
+}
+
+/// A key for the embedded store that nobody else knows.
+fn random_pair() -> Result<KeyPair, ServeError> {
+    let mut random = [0_u8; 32];
+    getrandom::fill(&mut random).map_err(|error| ServeError::Random(std::io::Error::other(error)))?;
+    let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(KeyPair { access_key_id: AccessKeyId::new("PORTCULLIS"), secret: SecretKey::new(secret) })
+}
+
+fn owners(
+    settings: &OwnershipSettings,
+    control: Arc<ControlClient>,
+    asks: bool,
+    store: &RedbStore,
+    identities: Arc<IdentityFile>,
+) -> OwnerResolver {
+    let registry = Arc::new(store.registry());
+    let source = |source: &OwnershipSource| match source {
+        OwnershipSource::Static => {
+            let entries = settings.buckets.iter();
+            // INVARIANT: `config` took these for patterns already.
+            let entries = entries.filter_map(|(name, id)| Some((BucketPattern::parse(name).ok()?, id.clone())));
+            Some(Source::Fixed(entries.collect::<FixedOwners>()))
+        }
+        OwnershipSource::Registry => Some(Source::Registry(RegistryOwners::new(Arc::clone(&registry) as _))),
+        OwnershipSource::UpstreamAcl if asks => {
+            let identities = Arc::clone(&identities);
+            let by_canonical_id = move |id: &crate::policy::CanonicalUserId| {
+                identities.account_by_canonical_id(id.as_str()).map(|account| account.id)
+            };
+            Some(Source::UpstreamAcl(AclOwners::new(Arc::clone(&control) as _, by_canonical_id)))
+        }
+        // Nobody is shown an ACL without a signature; `config` warns of it.
+        OwnershipSource::UpstreamAcl => None,
+        OwnershipSource::Default => settings.default_account.clone().map(Source::Default),
+    };
+    let sources = settings.sources.iter().filter_map(source).collect();
+    OwnerResolver::new(Arc::clone(&control) as _, sources, settings.cache_ttl).with_record(registry)
+}
+
+fn health(control: Arc<ControlClient>) -> Health {
+    let upstream: Check = Box::new(move || {
+        let control = Arc::clone(&control);
+        Box::pin(async move { control.reachable().await.map_err(|error| error.to_string()) })
+    });
+    Health::new([("upstream", upstream)])
+}
+
+fn logging_settings(log: &LogSettings) -> LoggingSettings {
+    LoggingSettings {
+        format: match log.format {
+            settings::LogFormat::Text => Format::Text,
+            settings::LogFormat::Json => Format::Json,
+        },
+        level: log.level,
+    }
+}
+
+fn audit_target(log: &LogSettings) -> AuditTarget {
+    match &log.audit {
+        settings::AuditTarget::Stderr => AuditTarget::Stderr,
+        settings::AuditTarget::File(path) => AuditTarget::File(path.clone()),
+    }
+}
+
+/// Writes a change's line. One that cannot be written is told in the log; the change itself has been made.
+fn record(audit: &AuditLog, change: &PolicyChange) {
+    let time = OffsetDateTime::from(change.at).format(&Rfc3339).unwrap_or_default();
+    let (revision, outcome) = match &change.outcome {
+        Outcome::Stored { revision } => (*revision, "stored".to_owned()),
+        Outcome::Forwarded { status } => (None, format!("forwarded: {status}")),
+        Outcome::Failed { reason } => (None, format!("failed: {reason}")),
+    };
+    let written = audit.write(&AuditRecord {
+        time: &time,
+        request_id: &change.request_id,
+        action: change.kind.as_str(),
+        bucket: change.bucket.as_str(),
+        principal: change.by.as_deref(),
+        account: change.account.as_ref().map(|id| id.as_str()),
+        source_ip: change.peer.map(|peer| peer.ip()),
+        revision,
+        sha256: change.sha256.as_deref(),
+        outcome: &outcome,
+    });
+    if let Err(error) = written {
+        tracing::error!(%error, request_id = %change.request_id, bucket = %change.bucket, "an audit line was not written");
+    }
+}

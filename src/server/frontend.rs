@@ -1,0 +1,93 @@
+//! The listeners around a service: what is accepted, told of its health, and drained.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::body::Inbound;
+use super::listener::{BindError, Listener, ListenerSettings};
+use super::shutdown::{Drain, Drained};
+use crate::admin::health::{Admin, Health};
+use crate::layer::BoxError;
+
+/// What a [`Frontend`] needs to know.
+#[derive(Clone, Debug)]
+pub struct FrontendSettings {
+    /// The data listener.
+    pub listen: ListenerSettings,
+    /// The admin listener's address, if there is to be one.
+    pub admin: Option<SocketAddr>,
+    /// How long running requests may take to finish once the server was asked to stop.
+    pub drain_timeout: Duration,
+}
+
+/// The ports and the service behind them: open, and serving once it [runs](Self::run).
+#[derive(Debug)]
+pub struct Frontend<S> {
+    service: S,
+    data: Listener,
+    admin: Option<Listener>,
+    health: Health,
+    drain_timeout: Duration,
+}
+
+impl<S, ResB> Frontend<S>
+where
+    S: Service<Request<Inbound>, Response = Response<ResB>> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    /// Opens the ports for `service` and for what `health` has to say.
+    ///
+    /// # Errors
+    /// [`BindError`] when a port is not to be had.
+    pub async fn bind(settings: FrontendSettings, service: S, health: Health) -> Result<Self, BindError> {
+        let admin = match settings.admin {
+            Some(address) => Some(Listener::bind(admin_listener(address, &settings.listen)).await?),
+            None => None,
+        };
+        let data = Listener::bind(settings.listen).await?;
+        Ok(Self { service, data, admin, health, drain_timeout: settings.drain_timeout })
+    }
+
+    /// The data listener's addresses, with the ports that were given for port 0.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.data.local_addrs()
+    }
+
+    /// The admin listener's address.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|admin| admin.local_addrs().first().copied())
+    }
+
+    /// Serves until `shutdown` is ready, then drains: readiness fails, ports close, idle connections go, and running
+    /// requests have the drain time-out to finish.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
+        let (drain, running) = Drain::new();
+        self.data.serve(&self.service, &running);
+        drop(running);
+        // Answers probes until the very end, so that it has a drain of its own.
+        let (admin_drain, running) = Drain::new();
+        if let Some(admin) = self.admin {
+            admin.serve(&Admin::new(self.health.clone()), &running);
+        }
+        drop(running);
+        shutdown.await;
+        self.health.drain();
+        let drained = drain.finish(self.drain_timeout).await;
+        admin_drain.finish(Duration::ZERO).await;
+        drained
+    }
+}
+
+/// Few connections, and none that lasts.
+fn admin_listener(address: SocketAddr, data: &ListenerSettings) -> ListenerSettings {
+    ListenerSettings { addresses: vec![address], max_connections: 64, ..data.clone() }
+}
