@@ -7,6 +7,7 @@ pub mod frontend;
 pub mod idle;
 pub mod in_flight;
 pub mod listener;
+mod rescue;
 pub mod shutdown;
 pub mod stack;
 

@@ -6,11 +6,13 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_service::Service;
 
 use super::body::Inbound;
 use super::idle::BodyIdleLayer;
 use super::in_flight::InFlightLayer;
+use super::rescue;
 use crate::layer::{BoxError, BucketPolicyLayer};
 use crate::telemetry::access_log::AccessLogLayer;
 use crate::upstream::{ClientSettings, TlsError, UpstreamClient};
@@ -48,6 +50,8 @@ pub fn stack(
     Ok(ServiceBuilder::new()
         // Outermost, so that its line tells what the client got, whoever said it, and how much of it.
         .layer(AccessLogLayer)
+        // Around all that decides or forwards: a defect costs its own request, which is told so, and nothing passes by it.
+        .layer(CatchPanicLayer::custom(rescue::answer))
         // Before anything that costs: what cannot be held is refused with next to no work.
         .layer(InFlightLayer::new(settings.max_in_flight))
         // Around all that reads bodies, so that no reader further in can be kept waiting for ever.
