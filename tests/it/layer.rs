@@ -18,7 +18,7 @@ use portcullis::{BucketPolicyLayer, ChangeKind, Handler, Outcome, PassThrough, P
 use tower::{ServiceExt, service_fn};
 use tower_layer::Layer;
 
-use super::support::{Answer, Caller, OTHER, OWNER, Owners, credentials, request, signed, signed_with};
+use super::support::{Answer, Caller, OTHER, OWNER, Owners, credentials, frame_signed, request, signed, signed_with};
 
 /// A policy that lets everybody of the owner's account, and `carol` of the other, do anything.
 const OPEN: &str = r#"{"Version":"2012-10-17","Statement":[{"Sid":"Open","Effect":"Allow",
@@ -322,6 +322,38 @@ async fn an_aws_chunked_body_is_taken_apart() {
         if verdict == "204" {
             assert_eq!(stack.get(Caller("root")).await.body, OPEN);
         }
+    }
+}
+
+#[tokio::test]
+async fn signed_chunks_are_held_against_their_signatures() {
+    let (first, second) = OPEN.split_at(100);
+    // What is done to the framed body, and what comes of it.
+    for (forge, verdict) in [
+        (None, "204"),
+        (Some(("bob", "b0b")), "403 SignatureDoesNotMatch"),
+        (Some((";chunk-signature=", ";chunk-signaturX=")), "400 InvalidRequest"),
+        (Some(("\r\n0;", "\r\n1;")), "400 IncompleteBody"),
+    ] {
+        let pieces = [first, second, ""];
+        let framed_length: usize = pieces.iter().map(|p| format!("{:x}", p.len()).len() + 17 + 64 + 4 + p.len()).sum();
+        let headers = [
+            ("content-encoding", "aws-chunked"),
+            ("content-length", &framed_length.to_string()),
+            ("x-amz-decoded-content-length", &OPEN.len().to_string()),
+            ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+        ];
+        let request = signed(Caller("root"), request("PUT", "/photos?policy", &headers, "")).await;
+        let mut framed = frame_signed(Caller("root"), &request, &pieces);
+        assert_eq!(framed.len(), framed_length);
+        if let Some((from, to)) = forge {
+            framed = framed.replacen(from, to, 1);
+        }
+        let stack = Stack::storing();
+        let answer = stack.send(request.map(|_| Full::from(framed))).await;
+        assert_eq!(answer.verdict(), verdict, "{forge:?}: {}", String::from_utf8_lossy(&answer.body));
+        let stored = if verdict == "204" { "200" } else { "404 NoSuchBucketPolicy" };
+        assert_eq!(stack.get(Caller("root")).await.verdict(), stored, "{forge:?}");
     }
 }
 

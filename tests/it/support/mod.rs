@@ -11,6 +11,7 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
@@ -20,6 +21,7 @@ use portcullis::ownership::{BucketOwners, Ownership, OwnershipError};
 use portcullis::policy::{Account, AccountId, CanonicalUserId, Policy, Principal};
 use portcullis::s3::address::BucketName;
 use portcullis::store::BoxFuture;
+use sha2::{Digest, Sha256};
 
 /// The account that owns the buckets of these tests.
 pub(crate) const OWNER: &str = "111122223333";
@@ -191,6 +193,31 @@ pub(crate) async fn signed_with(
     request.headers_mut().remove("x-amz-content-sha256");
     instructions.apply_to_request_http1x(&mut request);
     request
+}
+
+/// The pieces in aws-chunked framing, each signed after the one before it, the first after `request`'s own signature.
+/// See Amazon's "Signature Calculations for the Authorization Header: Transferring Payload in Multiple Chunks".
+pub(crate) fn frame_signed(caller: Caller, request: &Request<Full<Bytes>>, pieces: &[&str]) -> String {
+    let authorization = request.headers()["authorization"].to_str().unwrap();
+    let (_, mut previous) = authorization.rsplit_once("Signature=").map(|(a, b)| (a, b.to_owned())).unwrap();
+    let scope = authorization.split_once('/').unwrap().1.split_once(',').unwrap().0;
+    let time = request.headers()["x-amz-date"].to_str().unwrap();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let sha256 = |text: &str| hex(&Sha256::digest(text.as_bytes()));
+    let hmac = |key: &[u8], text: &str| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        mac.update(text.as_bytes());
+        mac.finalize().into_bytes().to_vec()
+    };
+    let key = scope.split('/').fold(format!("AWS4{}", caller.secret()).into_bytes(), |key, part| hmac(&key, part));
+    let mut framed = String::new();
+    for piece in pieces {
+        let to_sign =
+            format!("AWS4-HMAC-SHA256-PAYLOAD\n{time}\n{scope}\n{previous}\n{}\n{}", sha256(""), sha256(piece));
+        previous = hex(&hmac(&key, &to_sign));
+        framed.push_str(&format!("{:x};chunk-signature={previous}\r\n{piece}\r\n", piece.len()));
+    }
+    framed
 }
 
 /// What an answer says.
