@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use percent_encoding::percent_decode_str;
 use tower_service::Service;
@@ -20,7 +20,7 @@ use super::policy_api::PolicyCall;
 use super::respond::{RequestId, Responder};
 use crate::auth::identity::Identity;
 use crate::auth::sigv4::{PayloadMode, Presented, Verified};
-use crate::s3::address::{Address, AddressStyle, BucketName, authority_of, path_style_target};
+use crate::s3::address::{Address, AddressError, AddressStyle, BucketName, authority_of, path_style_target};
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::{Resign, SignedPayload};
 use crate::s3::operation::{Operation, Query, classify};
@@ -79,27 +79,42 @@ pub(crate) struct Target {
 
 impl Target {
     fn of(parts: &Parts, shared: &Shared) -> Result<Self, S3Error> {
-        match Self::strictly(parts, shared) {
-            // Not ours to judge: the store behind may know such a name. A `?policy` call is ours, and is refused.
-            Err(_) if shared.pass_through == PassThrough::AsSent && !names_policy(parts.uri.query()) => {
+        // Which of two hosts the store takes for the bucket nobody knows, so such a request goes nowhere.
+        let host = authority_of(parts)?;
+        let raw_query = parts.uri.query().unwrap_or_default();
+        let address = Address::parse(host, parts.uri.path(), &shared.domains);
+        let is_on_bucket = matches!(address, Ok((Address::Bucket(_), _)));
+        match Self::strictly(parts, address) {
+            // A server that takes `;` for `&`, as many did, would find `policy` there.
+            Ok(Self { operation: Operation::Other | Operation::CreateBucket | Operation::DeleteBucket, .. })
+                if raw_query.contains(';') && names_policy(raw_query) =>
+            {
+                Err(S3Error::new(ErrorCode::InvalidURI).with_field("URI", raw_query))
+            }
+            // Not ours to judge: the store behind may know such a name. A `?policy` call is ours, and is refused; so is
+            // what may make or delete a bucket, and cannot be told from it.
+            Err(_)
+                if shared.pass_through == PassThrough::AsSent
+                    && !names_policy(raw_query)
+                    && !(is_on_bucket && matches!(parts.method, Method::PUT | Method::DELETE)) =>
+            {
                 Ok(Self { address: Address::Service, style: AddressStyle::Path, operation: Operation::Other })
             }
             target => target,
         }
     }
 
-    fn strictly(parts: &Parts, shared: &Shared) -> Result<Self, S3Error> {
+    fn strictly(parts: &Parts, address: Result<(Address, AddressStyle), AddressError>) -> Result<Self, S3Error> {
         let query = Query::parse(parts.uri.query())?;
-        let (address, style) = Address::parse(authority_of(parts)?, parts.uri.path(), &shared.domains)?;
+        let (address, style) = address?;
         let operation = classify(&parts.method, &address, &query, &parts.headers)?;
         Ok(Self { address, style, operation })
     }
 }
 
 /// Whether `?policy` is among the parameters, read as leniently as any store might read them.
-fn names_policy(query: Option<&str>) -> bool {
-    let mut names =
-        query.unwrap_or_default().split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+fn names_policy(query: &str) -> bool {
+    let mut names = query.split(['&', ';']).map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
     names.any(|name| percent_decode_str(name).decode_utf8_lossy().trim() == "policy")
 }
 

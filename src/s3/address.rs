@@ -19,6 +19,7 @@ use std::fmt;
 
 use http::header::HOST;
 use http::request::Parts;
+use http::uri::Authority;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::error::{ErrorCode, S3Error};
@@ -121,22 +122,27 @@ pub fn path_style_target<'a>(style: AddressStyle, bucket: &BucketName, raw_path:
 }
 
 /// The authority a request is for, port included: that of an absolute-form or HTTP/2 target, else the `Host` header.
+/// Where both are there they must agree (RFC 9112, section 3.2.2), or what is decided on for the one host could be done
+/// on the other.
 ///
 /// Headers such as `X-Forwarded-Host` do not count: whoever can set them could choose the bucket.
 ///
 /// # Errors
-/// [`AddressError::AmbiguousHost`] for more than one `Host`, one that is not ASCII, and an authority with a user.
+/// [`AddressError::AmbiguousHost`] for more than one `Host`, one that is not ASCII or not that of the target, and an
+/// authority with a user.
 pub fn authority_of(parts: &Parts) -> Result<Option<&str>, AddressError> {
-    let host = match parts.uri.authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => {
-            let mut hosts = parts.headers.get_all(HOST).iter();
-            match (hosts.next(), hosts.next()) {
-                (None, _) => None,
-                (Some(host), None) => Some(host.to_str().map_err(|_| AddressError::AmbiguousHost)?),
-                (Some(_), Some(_)) => return Err(AddressError::AmbiguousHost),
-            }
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let header = match (hosts.next(), hosts.next()) {
+        (None, _) => None,
+        (Some(host), None) => Some(host.to_str().map_err(|_| AddressError::AmbiguousHost)?),
+        (Some(_), Some(_)) => return Err(AddressError::AmbiguousHost),
+    };
+    let host = match (parts.uri.authority().map(Authority::as_str), header) {
+        (Some(target), Some(header)) if !target.eq_ignore_ascii_case(header) => {
+            return Err(AddressError::AmbiguousHost);
         }
+        (Some(target), _) => Some(target),
+        (None, header) => header,
     };
     match host {
         Some(host) if host.contains('@') => Err(AddressError::AmbiguousHost),
@@ -240,7 +246,7 @@ pub enum AddressError {
     InvalidBucketName(InvalidBucketName),
     /// The key has this many bytes, more than [`ObjectKey::MAX_BYTES`].
     KeyTooLong(usize),
-    /// More than one `Host`, or one that no host name or address can be.
+    /// More than one `Host`, one that no host name or address can be, or another than the target names.
     AmbiguousHost,
 }
 

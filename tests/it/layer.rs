@@ -265,6 +265,8 @@ async fn a_contradictory_or_misplaced_policy_call_is_refused() {
         ("PUT", "/a%zz?policy", "400 InvalidURI"),
         ("PUT", "/photos?x=%zz&policy", "400 InvalidURI"),
         ("PUT", "/photos?x=%zz&%70olicy=1", "400 InvalidURI"),
+        ("PUT", "/photos?x;policy", "400 InvalidURI"),
+        ("GET", "/photos?prefix=a;%70olicy=", "400 InvalidURI"),
     ] {
         let stack = Stack::storing();
         let answer = stack.send(signed(Caller("root"), request(method, target, &[], OPEN)).await).await;
@@ -398,6 +400,40 @@ async fn everything_else_passes_untouched() {
         assert_eq!(seen.uri().to_string(), target);
         assert_eq!(body, "data");
         assert!(seen.extensions().get::<Resign>().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_two_hosts_goes_nowhere() {
+    for method in ["PUT", "DELETE", "GET"] {
+        let stack = Stack::storing();
+        stack.put(Caller("root"), OPEN).await;
+        for (target, host) in [
+            ("http://photos.s3.localhost/", "mine.s3.localhost"),
+            ("http://mine.s3.localhost/", "photos.s3.localhost"),
+            ("http://u@photos.s3.localhost/", "photos.s3.localhost"),
+        ] {
+            let mut contradictory = request(method, target, &[], "");
+            contradictory.headers_mut().insert("host", host.parse().unwrap());
+            assert_eq!(stack.send(contradictory).await.verdict(), "400 InvalidRequest", "{method} {target} {host}");
+        }
+        let twice = request(method, "/photos", &[("host", "mine.s3.localhost")], "");
+        assert_eq!(stack.send(twice).await.verdict(), "400 InvalidRequest", "{method}");
+        assert_eq!(stack.seen(), 0, "{method}");
+        assert_eq!(stack.get(Caller("root")).await.body, OPEN, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn what_may_make_or_delete_a_bucket_does_not_pass_unread() {
+    for (method, target, verdict) in [
+        ("DELETE", "/photos?x=%zz", "400 InvalidURI"),
+        ("PUT", "/photos/?%zz", "400 InvalidURI"),
+        ("GET", "/photos?x=%zz", "200"),
+        ("DELETE", "/photos/key?x=%zz", "200"),
+    ] {
+        let answer = Stack::storing().send(request(method, target, &[], "")).await;
+        assert_eq!(answer.verdict(), verdict, "{method} {target}");
     }
 }
 

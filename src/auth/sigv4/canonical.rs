@@ -130,8 +130,8 @@ fn push_recoded(out: &mut Vec<u8>, text: &str) {
 /// was signed.
 fn push_header(out: &mut Vec<u8>, parts: &Parts, name: &HeaderName) {
     if *name == HOST {
-        // By the same rule as the bucket is found (the authority of HTTP/2 or of an absolute target goes before the
-        // header), or a signature for one host could be used on the bucket of another. An ambiguous one matches nothing.
+        // By the same rule as the bucket is found (the authority of HTTP/2 or of an absolute target, and the header, agree),
+        // or a signature for one host could be used on the bucket of another. An ambiguous one matches nothing.
         out.extend_from_slice(authority_of(parts).ok().flatten().unwrap_or_default().as_bytes());
         return;
     }

@@ -109,13 +109,15 @@ fn a_virtual_hosted_path_is_rebuilt_without_touching_the_key() {
 }
 
 #[test]
-fn the_authority_comes_from_the_target_and_else_from_the_only_host() {
+fn the_authority_comes_from_the_target_or_the_only_host_and_both_agree() {
     type Row<'a> = (&'a str, &'a [&'a str], Result<Option<&'a str>, AddressError>);
-    let rows: [Row<'_>; 8] = [
+    let rows: [Row<'_>; 10] = [
         ("/k", &[], Ok(None)),
         ("/k", &["a.org:1"], Ok(Some("a.org:1"))),
-        ("http://b.org:2/k", &["a.org"], Ok(Some("b.org:2"))),
-        ("http://b.org/k", &["a.org", "c.org"], Ok(Some("b.org"))),
+        ("http://b.org:2/k", &[], Ok(Some("b.org:2"))),
+        ("http://b.org:2/k", &["B.org:2"], Ok(Some("b.org:2"))),
+        ("http://b.org:2/k", &["a.org"], Err(AddressError::AmbiguousHost)),
+        ("http://b.org/k", &["b.org", "b.org"], Err(AddressError::AmbiguousHost)),
         ("/k", &["a.org", "c.org"], Err(AddressError::AmbiguousHost)),
         ("/k", &["a.org", "a.org"], Err(AddressError::AmbiguousHost)),
         ("/k", &["ü"], Err(AddressError::AmbiguousHost)),
