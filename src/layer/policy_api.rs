@@ -252,10 +252,10 @@ impl Exchange {
         };
         let decoded_length = chunked.map(|_| aws_chunked::decoded_length(headers)).transpose()?;
         if decoded_length.is_some_and(|length| length > MAX_BODY as u64) {
-            return Err(malformed(&InvalidPolicy::too_long()));
+            return Err(too_long());
         }
         let framing = if chunked.is_some() { FRAMING_BYTES } else { 0 };
-        let raw = read(body, content_length(headers), MAX_BODY + framing).await?;
+        let raw = read(body, content_length(headers), MAX_BODY + framing, too_long).await?;
         let (document, trailers) = match chunked {
             Some(framing) => {
                 let mut signatures = signed.verified.chunk_verifier();
@@ -405,17 +405,25 @@ fn expected_owner(headers: &HeaderMap) -> Result<Option<AccountId>, S3Error> {
         .map_err(|_| S3Error::new(ErrorCode::InvalidBucketOwnerAWSAccountID).with_detail(text))
 }
 
-fn content_length(headers: &HeaderMap) -> Option<u64> {
+fn too_long() -> S3Error {
+    malformed(&InvalidPolicy::too_long())
+}
+
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Reads a body of at most `limit` bytes.
-async fn read<B>(body: B, announced: Option<u64>, limit: usize) -> Result<Bytes, S3Error>
+pub(super) async fn read<B>(
+    body: B,
+    announced: Option<u64>,
+    limit: usize,
+    too_large: fn() -> S3Error,
+) -> Result<Bytes, S3Error>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    let too_large = || malformed(&InvalidPolicy::too_long());
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }

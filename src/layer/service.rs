@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::EXPECT;
 use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body::Body;
 use percent_encoding::percent_decode_str;
+use sha2::{Digest, Sha256};
 use tower_service::Service;
 
 use super::BoxError;
-use super::body::{RequestBody, ResponseBody};
+use super::body::{RequestBody, ResponseBody, payload_mismatch};
 use super::change::{ChangeKind, Outcome, PeerAddress, PolicyChange};
 use super::future::ResponseFuture;
 use super::layer::{Handler, PassThrough, Shared};
-use super::policy_api::PolicyCall;
+use super::policy_api::{PolicyCall, content_length, read};
 use super::respond::{RequestId, Responder};
 use crate::auth::identity::Identity;
 use crate::auth::sigv4::{PayloadMode, Presented, Verified};
@@ -24,6 +26,10 @@ use crate::s3::address::{Address, AddressError, AddressStyle, BucketName, author
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::{Resign, SignedPayload};
 use crate::s3::operation::{Operation, Query, classify};
+
+/// The most that is read of the body of a `CreateBucket` or `DeleteBucket`, in bytes: a configuration with fifty tags in
+/// escaped XML has less.
+const MAX_BUCKET_BODY: usize = 128 * 1024;
 
 /// The service a [`BucketPolicyLayer`](super::BucketPolicyLayer) makes of an S3 service.
 #[derive(Clone, Debug)]
@@ -210,16 +216,8 @@ impl<S> Call<S> {
                 (body, Some(fault), SignedPayload::Sha256(super::body::hex(&expected)))
             }
             PayloadMode::Unsigned => (RequestBody::streaming(body), None, SignedPayload::Unsigned),
-            // Verifying and replacing each chunk's signature is the data path's work; until it is here, what cannot
-            // be sent on right is not sent on.
             PayloadMode::StreamingSigned { .. } | PayloadMode::StreamingUnsignedTrailer => {
-                return Err(S3Error::new(ErrorCode::NotImplemented)
-                    .with_message(
-                        "A streaming payload (aws-chunked) cannot be signed anew yet. Send a payload with its SHA-256 \
-                         or UNSIGNED-PAYLOAD.",
-                    )
-                    .with_field("Header", "x-amz-content-sha256")
-                    .into());
+                return Err(streaming_not_signed_anew().into());
             }
         };
         self.exchange.mark_for_signing(target, signed, payload);
@@ -250,6 +248,7 @@ impl<S> Call<S> {
     where
         S: Service<Request<RequestBody<B>>, Response = Response<R>>,
         B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
     {
         let admitted = self.exchange.admit().await?;
         // Sent on as it is, the store judges the signature; only one that we can verify names a creator.
@@ -259,6 +258,7 @@ impl<S> Call<S> {
                 self.exchange.authenticate().await.ok().flatten().and_then(|s| s.identity.principal.account().cloned())
             }
         };
+        let body = self.exchange.hold(&target, admitted.as_ref(), body).await?;
         let shared = Arc::clone(&self.exchange.shared);
         let _turn = shared.locks.lock(&bucket).await;
         let existed = match shared.owners.exists(&bucket).await {
@@ -270,16 +270,30 @@ impl<S> Call<S> {
             }
         };
         if !existed {
-            // Written before the store is asked, so that no crash can leave a bucket without its creator or with the
-            // policy of one that was deleted behind our back. For a bucket that then isn't made, neither matters.
+            // Before the store is asked, so that neither a crash nor a caller who goes away can leave a new bucket with
+            // the policy or the owner of one that was deleted behind our back.
             self.exchange.purge(&bucket, None).await?;
-            let creator = creator.as_ref().map(|account| &account.id);
-            shared.owners.created(&bucket, creator).await.map_err(|error| {
-                tracing::error!(%error, "the creator of a bucket was not recorded");
+            shared.owners.deleted(&bucket).await.map_err(|error| {
+                tracing::error!(%error, "the owner of a bucket that is gone was not forgotten");
                 S3Error::new(ErrorCode::ServiceUnavailable)
             })?;
         }
-        self.forward(&target, admitted.as_ref(), body).await
+        let response = self.send(RequestBody::held(body)).await?;
+        // Only now, and only if it is there: else anybody could claim the names of buckets that are yet to be made.
+        if !existed && response.status().is_success() {
+            match shared.owners.exists(&bucket).await {
+                Ok(true) => {
+                    let creator = creator.as_ref().map(|account| &account.id);
+                    shared.owners.created(&bucket, creator).await.map_err(|error| {
+                        tracing::error!(%error, "the creator of a bucket was not recorded");
+                        S3Error::new(ErrorCode::InternalError)
+                    })?;
+                }
+                Ok(false) => tracing::warn!(%bucket, "the store made something else; no creator is recorded"),
+                Err(error) => tracing::warn!(%error, "cannot tell whether the bucket was made; no creator is recorded"),
+            }
+        }
+        Ok(response)
     }
 
     /// What was stored for a bucket goes with it.
@@ -287,17 +301,29 @@ impl<S> Call<S> {
     where
         S: Service<Request<RequestBody<B>>, Response = Response<R>>,
         B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
     {
         let admitted = self.exchange.admit().await?;
+        let body = self.exchange.hold(&target, admitted.as_ref(), body).await?;
         let shared = Arc::clone(&self.exchange.shared);
         let _turn = shared.locks.lock(&bucket).await;
-        let response = self.forward(&target, admitted.as_ref(), body).await?;
+        let response = self.send(RequestBody::held(body)).await?;
         if response.status().is_success() {
-            shared.owners.deleted(&bucket).await.map_err(|error| {
-                tracing::error!(%error, "a deleted bucket's owner was not forgotten");
-                S3Error::new(ErrorCode::InternalError)
-            })?;
-            self.exchange.purge(&bucket, admitted.as_ref()).await?;
+            // The store may know base domains or subresources that we don't, and have deleted something else.
+            match shared.owners.gone(&bucket).await {
+                Ok(true) => {
+                    let forgotten = shared.owners.deleted(&bucket).await.map_err(|error| {
+                        tracing::error!(%error, "a deleted bucket's owner was not forgotten");
+                        S3Error::new(ErrorCode::InternalError)
+                    });
+                    self.exchange.purge(&bucket, admitted.as_ref()).await?;
+                    forgotten?;
+                }
+                Ok(false) => tracing::warn!(%bucket, "the bucket is still there; what is stored for it stays"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot tell whether the bucket is gone; what is stored for it stays");
+                }
+            }
         }
         Ok(response)
     }
@@ -345,6 +371,36 @@ impl Exchange {
                 None => Err(ErrorCode::AccessDenied.into()),
             },
         }
+    }
+
+    /// Reads the body of a request that has to wait for its bucket's turn. Before that, or a client that sends it
+    /// slowly could keep all others waiting.
+    async fn hold<B>(&mut self, target: &Target, signed: Option<&Signed>, body: B) -> Result<Bytes, S3Error>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let announced = content_length(&self.parts.headers);
+        let too_large = || ErrorCode::MaxMessageLengthExceeded.into();
+        let body = read(body, announced, MAX_BUCKET_BODY, too_large).await?;
+        // What was read already needs no leave to be sent.
+        self.parts.headers.remove(EXPECT);
+        let Some(signed) = signed else { return Ok(body) };
+        let payload = match signed.verified.payload() {
+            PayloadMode::Sha256(expected) => {
+                let computed: [u8; 32] = Sha256::digest(&body).into();
+                if computed != expected {
+                    return Err(payload_mismatch(&expected, &computed));
+                }
+                SignedPayload::Sha256(super::body::hex(&expected))
+            }
+            PayloadMode::Unsigned => SignedPayload::Unsigned,
+            PayloadMode::StreamingSigned { .. } | PayloadMode::StreamingUnsignedTrailer => {
+                return Err(streaming_not_signed_anew());
+            }
+        };
+        self.mark_for_signing(target, signed, payload);
+        Ok(body)
     }
 
     /// Leaves word for the inner service how to sign the request.
@@ -402,6 +458,17 @@ impl Exchange {
             outcome,
         });
     }
+}
+
+/// Verifying and replacing each chunk's signature is the data path's work; until it is here, what cannot be sent on right
+/// is not sent on.
+fn streaming_not_signed_anew() -> S3Error {
+    S3Error::new(ErrorCode::NotImplemented)
+        .with_message(
+            "A streaming payload (aws-chunked) cannot be signed anew yet. Send a payload with its SHA-256 or \
+             UNSIGNED-PAYLOAD.",
+        )
+        .with_field("Header", "x-amz-content-sha256")
 }
 
 /// Why there is no answer of the inner service.

@@ -44,6 +44,15 @@ pub trait BucketOwners: Send + Sync + 'static {
     /// [`OwnershipError`] when it cannot be known.
     fn exists<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<bool, OwnershipError>>;
 
+    /// Whether a bucket is gone whose deletion the store has just acknowledged, asked past any cache: what we took for
+    /// `DeleteBucket` may have been another operation to the store.
+    ///
+    /// # Errors
+    /// [`OwnershipError`] when it cannot be known.
+    fn gone<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<bool, OwnershipError>> {
+        Box::pin(async move { Ok(!self.exists(bucket).await?) })
+    }
+
     /// A `CreateBucket` succeeded. `creator` is the account whose signature was verified, and is given only when the
     /// bucket was not there before.
     ///

@@ -1,6 +1,7 @@
 //! The contract of `?policy`, through the Layer alone.
 
 use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -68,12 +69,15 @@ impl Stack {
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
-        let (seen, status) = (Arc::clone(&self.seen), self.inner_status);
+        let (seen, status, owners) = (Arc::clone(&self.seen), self.inner_status, Arc::clone(&self.owners));
         let inner = service_fn(move |request: Request<RequestBody<Full<Bytes>>>| {
-            let seen = Arc::clone(&seen);
+            let (seen, owners) = (Arc::clone(&seen), Arc::clone(&owners));
             async move {
                 let (parts, body) = request.into_parts();
                 let Ok(body) = body.collect().await else { return Ok(Response::new(Full::default())) };
+                if status < 300 {
+                    owners.store_did(&parts);
+                }
                 seen.lock().unwrap().push((Request::from_parts(parts, ()), body.to_bytes()));
                 Ok::<_, Infallible>(Response::builder().status(status).body(Full::from("from the store")).unwrap())
             }
@@ -455,6 +459,78 @@ async fn a_deleted_bucket_takes_its_policy_along() {
     assert_eq!(stack.get(Caller("root")).await.verdict(), "405 MethodNotAllowed");
     let kinds: Vec<ChangeKind> = stack.changes.lock().unwrap().iter().map(|change| change.kind).collect();
     assert_eq!(kinds, [ChangeKind::Put, ChangeKind::Purge]);
+}
+
+#[tokio::test]
+async fn a_name_that_the_store_did_not_give_is_nobodys() {
+    let mut stack = Stack::storing();
+    stack.inner_status = 403;
+    stack.send(signed(Caller("stranger"), request("PUT", "/loot", &[], "")).await).await;
+    assert!(!stack.owners.0.lock().unwrap().contains_key("loot"), "refused");
+    // To the store it was an object of a bucket whose base domain we do not know.
+    stack.inner_status = 200;
+    stack.owners.1.store(true, Ordering::Relaxed);
+    let create = request("PUT", "/loot", &[], "");
+    stack.send(signed(Caller("stranger"), create).await).await;
+    assert!(!stack.owners.0.lock().unwrap().contains_key("loot"), "no bucket was made");
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_still_there_keeps_what_is_stored_for_it() {
+    let stack = Stack::storing();
+    stack.put(Caller("root"), OPEN).await;
+    stack.owners.1.store(true, Ordering::Relaxed);
+    let answer = stack.send(signed(Caller("stranger"), request("DELETE", "/photos", &[], "")).await).await;
+    assert_eq!(answer.status, 200, "the store deleted something else");
+    assert_eq!(stack.get(Caller("root")).await.body, OPEN);
+}
+
+#[tokio::test]
+async fn making_a_bucket_is_verified_before_it_is_signed_anew() {
+    let stack = Stack::forwarding(PassThrough::Verified, None);
+    for (payload, verdict) in [
+        ("STREAMING-UNSIGNED-PAYLOAD-TRAILER", "501 NotImplemented"),
+        (&"0".repeat(64), "400 XAmzContentSHA256Mismatch"),
+        ("UNSIGNED-PAYLOAD", "200"),
+    ] {
+        let headers = [("x-amz-content-sha256", payload)];
+        let create = request("PUT", "/fresh", &headers, "<CreateBucketConfiguration/>");
+        assert_eq!(stack.send(signed(Caller("root"), create).await).await.verdict(), verdict, "{payload}");
+    }
+    let long = request("PUT", "/fresh2", &[], vec![b' '; 200_000]);
+    assert_eq!(stack.send(signed(Caller("root"), long).await).await.verdict(), "400 MaxMessageLengthExceeded");
+    let seen = stack.seen.lock().unwrap();
+    assert_eq!((seen.len(), &seen[0].1[..]), (1, &b"<CreateBucketConfiguration/>"[..]));
+    assert!(seen[0].0.extensions().get::<Resign>().is_some());
+}
+
+#[tokio::test]
+async fn a_slow_body_keeps_nobody_waiting() {
+    let stack = Stack::storing();
+    let inner = service_fn(|request: Request<RequestBody<Never>>| async {
+        let _ = request.into_body().collect().await;
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let slow: Request<Never> = request("PUT", "/photos", &[], "").map(|_| Never);
+    let mut slow = Box::pin(stack.layer.layer(inner).oneshot(slow));
+    assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(slow.as_mut().poll(cx).is_pending())).await);
+    let put = tokio::time::timeout(Duration::from_secs(10), stack.put(Caller("root"), OPEN)).await;
+    assert_eq!(put.expect("an anonymous PUT /photos holds the bucket's turn").verdict(), "204");
+}
+
+/// A body that has begun and does not move.
+struct Never;
+
+impl http_body::Body for Never {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        std::task::Poll::Pending
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Signed requests, a caller's keys, and what an answer says.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -92,14 +93,29 @@ fn credential(caller: Caller, principal: Principal, policies: &[&str]) -> Creden
     }
 }
 
-/// Owners held in memory, which a test can change.
+/// The store's buckets and their owners, held in memory, which a test can change; and whether the store means something
+/// else by making and deleting buckets.
 #[derive(Debug, Default)]
-pub(crate) struct Owners(pub(crate) Mutex<HashMap<String, Ownership>>);
+pub(crate) struct Owners(pub(crate) Mutex<HashMap<String, Ownership>>, pub(crate) AtomicBool);
 
 impl Owners {
     pub(crate) fn of(buckets: &[(&str, &str)]) -> Self {
         let owned = |id: &str| Ownership::Account(AccountId::parse(id).unwrap());
-        Self(Mutex::new(buckets.iter().map(|(bucket, id)| ((*bucket).to_owned(), owned(id))).collect()))
+        let owners = buckets.iter().map(|(bucket, id)| ((*bucket).to_owned(), owned(id))).collect();
+        Self(Mutex::new(owners), AtomicBool::default())
+    }
+
+    /// What a request that reached the store has made or deleted there.
+    pub(crate) fn store_did(&self, parts: &http::request::Parts) {
+        let name = parts.uri.path().strip_prefix('/').filter(|name| !name.is_empty() && !name.contains('/'));
+        let Some(bucket) = name.filter(|_| parts.uri.query().is_none()) else { return };
+        let mut buckets = self.0.lock().unwrap();
+        match parts.method.as_str() {
+            _ if self.1.load(Ordering::Relaxed) => {}
+            "PUT" => drop(buckets.entry(bucket.to_owned()).or_insert(Ownership::Unknown)),
+            "DELETE" => drop(buckets.remove(bucket)),
+            _ => {}
+        }
     }
 }
 
