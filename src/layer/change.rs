@@ -83,6 +83,39 @@ pub struct PolicyChange {
 #[derive(Clone)]
 pub(crate) struct Auditor(pub(crate) Arc<dyn Fn(&PolicyChange) + Send + Sync>);
 
+/// A change under way. The auditor hears of it in any case: also when its caller goes away, and the request with them,
+/// for what was handed to a store by then is done all the same.
+#[derive(Debug)]
+pub(crate) struct BegunChange {
+    auditor: Option<Auditor>,
+    /// Its outcome stands for one that is never known, until it is.
+    change: PolicyChange,
+}
+
+impl BegunChange {
+    pub(crate) fn new(auditor: Option<Auditor>, change: PolicyChange) -> Self {
+        Self { auditor, change }
+    }
+
+    /// It ended like this.
+    pub(crate) fn ended(mut self, outcome: Outcome) {
+        self.change.outcome = outcome;
+    }
+
+    /// There was nothing to change, so there is nothing to tell.
+    pub(crate) fn changed_nothing(mut self) {
+        self.auditor = None;
+    }
+}
+
+impl Drop for BegunChange {
+    fn drop(&mut self) {
+        if let Some(Auditor(tell)) = &self.auditor {
+            tell(&self.change);
+        }
+    }
+}
+
 impl fmt::Debug for Auditor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Auditor")

@@ -17,8 +17,9 @@ use tower_service::Service;
 
 use super::BoxError;
 use super::body::{RequestBody, hex, payload_mismatch};
-use super::change::{ChangeKind, Outcome};
+use super::change::{BegunChange, ChangeKind, Outcome};
 use super::layer::{Handler, PassThrough};
+use super::locks::BucketGuard;
 use super::service::{Call, Exchange, Outcomes, Signed, Target};
 use crate::auth::authorize::{Denial, Permit, authorize_policy_call, would_lock_out};
 use crate::auth::sigv4::PayloadMode;
@@ -85,11 +86,17 @@ impl<S> Call<S> {
         let (signed, permit) = self.exchange.permit(call, &bucket, caller, &owner).await?;
         match call {
             PolicyCall::Put => {
-                let received = self.exchange.receive(&signed, &bucket, &headers, body).await?;
+                let received = self.exchange.receive(&permit, &signed, &bucket, &headers, body).await?;
                 self.exchange.guard(&signed, &received.policy, &bucket, &owner, &headers)?;
                 match self.exchange.shared.handler.clone() {
-                    Handler::Store(store) => self.exchange.store(permit, &*store, &bucket, &signed, received).await,
-                    Handler::Forward { .. } => self.forward_put(permit, bucket, style, &signed, received).await,
+                    Handler::Store(store) => {
+                        let (_turn, signed, permit) = self.exchange.in_turn(call, &bucket, signed, &headers).await?;
+                        self.exchange.store(permit, &*store, &bucket, &signed, received).await
+                    }
+                    Handler::Forward { .. } => {
+                        let (signed, permit) = self.exchange.permit_anew(call, &bucket, signed, &headers).await?;
+                        self.forward_put(permit, bucket, style, &signed, received).await
+                    }
                 }
             }
             PolicyCall::Get => match self.exchange.shared.handler.clone() {
@@ -97,7 +104,10 @@ impl<S> Call<S> {
                 Handler::Forward { .. } => self.forward_get(permit, bucket, style, &signed).await,
             },
             PolicyCall::Delete => match self.exchange.shared.handler.clone() {
-                Handler::Store(store) => self.exchange.remove(permit, &*store, &bucket, &signed).await,
+                Handler::Store(store) => {
+                    let (_turn, signed, permit) = self.exchange.in_turn(call, &bucket, signed, &headers).await?;
+                    self.exchange.remove(permit, &*store, &bucket, &signed).await
+                }
                 Handler::Forward { .. } => self.forward_delete(permit, bucket, style, &signed).await,
             },
         }
@@ -126,8 +136,9 @@ impl<S> Call<S> {
             }
         };
         self.exchange.prepare(Operation::PutBucketPolicy, bucket.clone(), style, signed, &body);
+        let begun = self.exchange.begin(ChangeKind::Put, &bucket, Some(&signed.identity), Some(sha256));
         let answer = self.send(RequestBody::held(body)).await;
-        self.exchange.audit(ChangeKind::Put, &bucket, Some(&signed.identity), Some(sha256), forwarded(&answer));
+        begun.ended(forwarded(&answer));
         answer
     }
 
@@ -158,8 +169,9 @@ impl<S> Call<S> {
         B: Body<Data = Bytes>,
     {
         self.exchange.prepare(Operation::DeleteBucketPolicy, bucket.clone(), style, signed, b"");
+        let begun = self.exchange.begin(ChangeKind::Delete, &bucket, Some(&signed.identity), None);
         let answer = self.send(RequestBody::held(Bytes::new())).await;
-        self.exchange.audit(ChangeKind::Delete, &bucket, Some(&signed.identity), None, forwarded(&answer));
+        begun.ended(forwarded(&answer));
         answer
     }
 }
@@ -234,6 +246,7 @@ impl Exchange {
     /// Step 5: the body, whole and right.
     async fn receive<B>(
         &self,
+        _permit: &Permit,
         signed: &Signed,
         bucket: &BucketName,
         headers: &HeaderMap,
@@ -309,10 +322,10 @@ impl Exchange {
         signed: &Signed,
         received: ReceivedPolicy,
     ) -> Outcomes<R, E> {
-        let _turn = self.still_there(bucket).await?;
         let sha256 = hex(&Sha256::digest(&received.document));
+        let begun = self.begin(ChangeKind::Put, bucket, Some(&signed.identity), Some(sha256));
         let stored = store.put(bucket, received.document, received.policy, self.change(signed)).await;
-        self.answer_change(ChangeKind::Put, bucket, signed, Some(sha256), stored.map(Some))
+        self.answer_change(begun, stored.map(Some))
     }
 
     async fn remove<R, E>(
@@ -322,12 +335,13 @@ impl Exchange {
         bucket: &BucketName,
         signed: &Signed,
     ) -> Outcomes<R, E> {
-        let _turn = self.still_there(bucket).await?;
+        let begun = self.begin(ChangeKind::Delete, bucket, Some(&signed.identity), None);
         let deleted = store.delete(bucket, self.change(signed)).await;
         if matches!(deleted, Ok(false)) {
+            begun.changed_nothing();
             return Ok(self.responder.no_content());
         }
-        self.answer_change(ChangeKind::Delete, bucket, signed, None, deleted.map(|_| None))
+        self.answer_change(begun, deleted.map(|_| None))
     }
 
     async fn read<R, E>(&self, _permit: Permit, store: &dyn PolicyStore, bucket: &BucketName) -> Outcomes<R, E> {
@@ -337,13 +351,30 @@ impl Exchange {
         }
     }
 
-    /// The bucket's turn, if it was not deleted while its policy was on its way to us.
-    async fn still_there(&self, bucket: &BucketName) -> Result<super::locks::BucketGuard, S3Error> {
+    /// The bucket's turn, and a permit given in it.
+    async fn in_turn(
+        &self,
+        call: PolicyCall,
+        bucket: &BucketName,
+        signed: Signed,
+        headers: &HeaderMap,
+    ) -> Result<(BucketGuard, Signed, Permit), S3Error> {
         let turn = self.shared.locks.lock(bucket).await;
-        match self.shared.owners.owner(bucket).await.map_err(unresolved)? {
-            Ownership::NoSuchBucket => Err(no_such_bucket(bucket)),
-            Ownership::Account(_) | Ownership::Unknown => Ok(turn),
-        }
+        let (signed, permit) = self.permit_anew(call, bucket, signed, headers).await?;
+        Ok((turn, signed, permit))
+    }
+
+    /// Steps 2 to 4 once more. The body may have been long on its way, and meanwhile the bucket deleted, made anew by
+    /// somebody else, or the permission taken away.
+    async fn permit_anew(
+        &self,
+        call: PolicyCall,
+        bucket: &BucketName,
+        signed: Signed,
+        headers: &HeaderMap,
+    ) -> Result<(Signed, Permit), S3Error> {
+        let owner = self.owner(bucket, headers).await?;
+        self.permit(call, bucket, Some(signed), &owner).await
     }
 
     fn change(&self, signed: &Signed) -> Change {
@@ -354,19 +385,12 @@ impl Exchange {
         }
     }
 
-    fn answer_change<R, E>(
-        &self,
-        kind: ChangeKind,
-        bucket: &BucketName,
-        signed: &Signed,
-        sha256: Option<String>,
-        stored: Result<Option<u64>, StoreError>,
-    ) -> Outcomes<R, E> {
+    fn answer_change<R, E>(&self, begun: BegunChange, stored: Result<Option<u64>, StoreError>) -> Outcomes<R, E> {
         let (outcome, answer) = match stored {
             Ok(revision) => (Outcome::Stored { revision }, Ok(self.responder.no_content())),
             Err(error) => (Outcome::Failed { reason: error.to_string() }, Err(unavailable(&error).into())),
         };
-        self.audit(kind, bucket, Some(&signed.identity), sha256, outcome);
+        begun.ended(outcome);
         answer
     }
 

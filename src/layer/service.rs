@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::BoxError;
 use super::body::{RequestBody, ResponseBody, payload_mismatch};
-use super::change::{ChangeKind, Outcome, PeerAddress, PolicyChange};
+use super::change::{BegunChange, ChangeKind, Outcome, PeerAddress, PolicyChange};
 use super::future::ResponseFuture;
 use super::layer::{Handler, PassThrough, Shared};
 use super::policy_api::{PolicyCall, content_length, read};
@@ -415,38 +415,33 @@ impl Exchange {
 
     async fn purge(&self, bucket: &BucketName, by: Option<&Signed>) -> Result<(), S3Error> {
         let Handler::Store(store) = &self.shared.handler else { return Ok(()) };
+        let begun = self.begin(ChangeKind::Purge, bucket, by.map(|signed| &*signed.identity), None);
         match store.purge(bucket).await {
-            Ok(false) => Ok(()),
+            Ok(false) => {
+                begun.changed_nothing();
+                Ok(())
+            }
             Ok(true) => {
-                self.audit(
-                    ChangeKind::Purge,
-                    bucket,
-                    by.map(|s| &*s.identity),
-                    None,
-                    Outcome::Stored { revision: None },
-                );
+                begun.ended(Outcome::Stored { revision: None });
                 Ok(())
             }
             Err(error) => {
                 tracing::error!(%error, %bucket, "the policy of a deleted bucket was not taken away");
-                let outcome = Outcome::Failed { reason: error.to_string() };
-                self.audit(ChangeKind::Purge, bucket, by.map(|s| &*s.identity), None, outcome);
+                begun.ended(Outcome::Failed { reason: error.to_string() });
                 Err(ErrorCode::InternalError.into())
             }
         }
     }
 
-    /// Tells the auditor.
-    pub(crate) fn audit(
+    /// A change of which the auditor is told when it has ended.
+    pub(crate) fn begin(
         &self,
         kind: ChangeKind,
         bucket: &BucketName,
         by: Option<&Identity>,
         sha256: Option<String>,
-        outcome: Outcome,
-    ) {
-        let Some(auditor) = &self.shared.auditor else { return };
-        (auditor.0)(&PolicyChange {
+    ) -> BegunChange {
+        let change = PolicyChange {
             at: self.responder.now,
             request_id: self.responder.id.as_str().to_owned(),
             kind,
@@ -455,8 +450,11 @@ impl Exchange {
             account: by.and_then(|identity| identity.principal.account()).map(|account| account.id.clone()),
             peer: self.peer,
             sha256,
-            outcome,
-        });
+            outcome: Outcome::Failed {
+                reason: "the caller went away before it was known; the change may have been made".to_owned(),
+            },
+        };
+        BegunChange::new(self.shared.auditor.clone(), change)
     }
 }
 

@@ -14,7 +14,7 @@ use portcullis::policy::{AccountId, Policy};
 use portcullis::s3::address::{BucketName, Domains};
 use portcullis::s3::forward::{Resign, SignedPayload};
 use portcullis::store::memory::MemoryStore;
-use portcullis::store::{BoxFuture, PolicySource, PolicyStore, StoreError};
+use portcullis::store::{BoxFuture, Change, PolicyRecord, PolicySource, PolicyStore, Revision, StoreError};
 use portcullis::{BucketPolicyLayer, ChangeKind, Handler, Outcome, PassThrough, PolicyChange, RequestBody};
 use tower::{ServiceExt, service_fn};
 use tower_layer::Layer;
@@ -573,6 +573,112 @@ async fn a_change_is_told_to_the_auditor() {
     assert_eq!(put.sha256.as_deref().map(str::len), Some(64));
     assert_eq!(delete.kind, ChangeKind::Delete);
     assert_eq!(stack.store.history(&BucketName::parse("photos").unwrap()).await.unwrap().len(), 2);
+}
+
+/// A store that takes a change, and never says what became of it.
+#[derive(Debug)]
+struct Silent;
+
+impl PolicyStore for Silent {
+    fn get<'a>(&'a self, _: &'a BucketName) -> BoxFuture<'a, Result<Option<Arc<PolicyRecord>>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn put<'a>(
+        &'a self,
+        _: &'a BucketName,
+        _: Bytes,
+        _: Arc<Policy>,
+        _: Change,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn delete<'a>(&'a self, _: &'a BucketName, _: Change) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn purge<'a>(&'a self, _: &'a BucketName) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn history<'a>(&'a self, _: &'a BucketName) -> BoxFuture<'a, Result<Vec<Revision>, StoreError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+#[tokio::test]
+async fn a_change_whose_caller_goes_away_is_told_to_the_auditor_all_the_same() {
+    let stack = Stack::with(Arc::default(), Handler::Store(Arc::new(Silent)), PassThrough::AsSent);
+    for (method, body, kind) in [("PUT", OPEN, ChangeKind::Put), ("DELETE", "", ChangeKind::Delete)] {
+        let call = signed(Caller("alice"), request(method, "/photos?policy", &[], body)).await;
+        let mut call = Box::pin(stack.send(call));
+        assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(call.as_mut().poll(cx).is_pending())).await);
+        drop(call);
+        let told = stack.changes.lock().unwrap().pop().expect(method);
+        assert_eq!((told.kind, told.by.as_deref()), (kind, Some("arn:aws:iam::111122223333:user/alice")));
+        assert!(matches!(told.outcome, Outcome::Failed { .. }), "{told:?}");
+    }
+}
+
+/// A body that comes only after something else has happened.
+struct Late<F>(Option<F>, Full<Bytes>);
+
+impl<F: FnOnce() + Unpin> http_body::Body for Late<F> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        if let Some(happen) = self.0.take() {
+            happen();
+        }
+        std::pin::Pin::new(&mut self.1).poll_frame(cx)
+    }
+}
+
+#[tokio::test]
+async fn what_changes_while_the_body_is_on_its_way_counts() {
+    let photos = || BucketName::parse("photos").unwrap();
+    for (caller, event, verdict) in [
+        ("root", "nothing", "204"),
+        ("root", "sold", "405 MethodNotAllowed"),
+        ("root", "deleted", "404 NoSuchBucket"),
+        ("bob", "nothing", "204"),
+        ("bob", "shut", "403 AccessDenied"),
+    ] {
+        let stack = Stack::storing();
+        stack.put(Caller("root"), OPEN).await;
+        let (owners, store) = (Arc::clone(&stack.owners), Arc::clone(&stack.store));
+        let happen = move || {
+            let mut owners = owners.0.lock().unwrap();
+            match event {
+                "sold" => {
+                    let other = AccountId::parse(OTHER).unwrap();
+                    drop(owners.insert("photos".to_owned(), Ownership::Account(other)));
+                }
+                "deleted" => owners.clear(),
+                "shut" => {
+                    let policy = Policy::parse(SHUT.as_bytes(), "photos").unwrap().policy;
+                    let change = Change { at: SystemTime::now(), by: String::new(), request_id: String::new() };
+                    let bucket = photos();
+                    let mut put = store.put(&bucket, Bytes::from_static(SHUT.as_bytes()), Arc::new(policy), change);
+                    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                    assert!(put.as_mut().poll(&mut context).is_ready());
+                }
+                _ => {}
+            }
+        };
+        let put = signed(Caller(caller), request("PUT", "/photos?policy", &[], OPEN)).await;
+        let put = put.map(|body| Late(Some(happen), body));
+        let inner = service_fn(|_: Request<RequestBody<Late<_>>>| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        });
+        let answer = Answer::of(stack.layer.layer(inner).oneshot(put).await.unwrap()).await;
+        assert_eq!(answer.verdict(), verdict, "{caller}, {event}");
+    }
 }
 
 #[tokio::test]
