@@ -95,7 +95,7 @@ impl Target {
             Ok(Self { operation: Operation::Other | Operation::CreateBucket | Operation::DeleteBucket, .. })
                 if raw_query.contains(';') && names_policy(raw_query) =>
             {
-                Err(S3Error::new(ErrorCode::InvalidURI).with_field("URI", raw_query))
+                Err(ErrorCode::InvalidURI.into())
             }
             // Not ours to judge: the store behind may know such a name. A `?policy` call is ours, and is refused; so is
             // what may make or delete a bucket, and cannot be told from it.
