@@ -198,7 +198,8 @@ fn owners(
         OwnershipSource::Default => settings.default_account.clone().map(Source::Default),
     };
     let sources = settings.sources.iter().filter_map(source).collect();
-    OwnerResolver::new(Arc::clone(&control) as _, sources, settings.cache_ttl).with_record(registry)
+    let owners = OwnerResolver::new(Arc::clone(&control) as _, sources, settings.cache_ttl).with_record(registry);
+    if asks { owners } else { owners.with_blind_probe() }
 }
 
 fn health(control: Arc<ControlClient>) -> Health {

@@ -226,6 +226,17 @@ async fn a_failing_source_ends_the_lookup_and_is_not_passed_over() {
 }
 
 #[tokio::test]
+async fn a_deletion_is_believed_only_where_it_cannot_be_seen() {
+    let probe = ScriptedProbe::new();
+    for (there, gone) in [(true, false), (false, true)] {
+        *probe.there.lock().unwrap() = Ok(there);
+        let owners = || OwnerResolver::new(Arc::clone(&probe) as _, vec![], TTL);
+        assert_eq!(owners().gone(&bucket("photos")).await.unwrap(), gone, "there: {there}");
+        assert!(owners().with_blind_probe().gone(&bucket("photos")).await.unwrap(), "there: {there}");
+    }
+}
+
+#[tokio::test]
 async fn a_source_before_the_failing_one_still_answers() {
     let probe = ScriptedProbe::new();
     *probe.acl.lock().unwrap() = Err(ProbeError { reason: "time-out".to_owned() });
