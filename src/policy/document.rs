@@ -2,7 +2,7 @@
 //!
 //! A [`PolicyDocument`] is JSON and no more: nothing in it has been checked against the policy language yet.
 
-use super::error::{Fault, InvalidPolicy};
+use super::error::{Fault, InvalidPolicy, Quoted};
 use super::json::{self, JsonError, MAX_DEPTH, Member, Node, Value};
 
 /// A policy as its author wrote it: a JSON object with every part in its place.
@@ -35,11 +35,7 @@ impl PolicyDocument {
             let found = match text.chars().next() {
                 Some('\u{feff}') => "a byte order mark".to_owned(),
                 Some(c) if c.is_whitespace() => "white space".to_owned(),
-                first => {
-                    let mut quoted = String::new();
-                    json::write_string(&first.map(String::from).unwrap_or_default(), &mut quoted);
-                    quoted
-                }
+                first => Quoted(&first.map(String::from).unwrap_or_default()).to_string(),
             };
             return Err(InvalidPolicy::one(Fault::FirstByte, format!("The document begins with {found}")));
         }

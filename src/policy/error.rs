@@ -1,7 +1,8 @@
 //! What can be wrong with a policy document, in Amazon's words.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
+use super::json;
 use super::validate::MAX_BODY;
 
 /// One thing wrong with a document.
@@ -128,17 +129,34 @@ impl fmt::Display for Fault<'_> {
     }
 }
 
-/// The offending text, of which so many characters are shown that a document full of long ones cannot make its own
-/// description many times its size.
+/// The offending text as a message may hold it: no more characters than that a document full of long texts cannot make
+/// its own description many times its size, and control characters escaped, which could move a terminal's cursor or
+/// feign a line of a log.
 pub(super) struct Clipped<'a>(pub(super) &'a str);
 
 const SHOWN: usize = 120;
 
 impl fmt::Display for Clipped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(SHOWN).and_then(|(end, _)| self.0.get(..end)) {
-            Some(start) => write!(f, "{start}…"),
-            None => f.write_str(self.0),
+        let mut chars = self.0.chars();
+        for c in chars.by_ref().take(SHOWN) {
+            if c.is_control() {
+                write!(f, "\\u{:04x}", u32::from(c))?;
+            } else {
+                f.write_char(c)?;
+            }
         }
+        if chars.next().is_some() { f.write_char('…') } else { Ok(()) }
+    }
+}
+
+/// The offending text as a JSON string, clipped.
+pub(super) struct Quoted<'a>(pub(super) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        json::write_string(self.0, &mut text);
+        Clipped(&text).fmt(f)
     }
 }

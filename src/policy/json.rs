@@ -9,6 +9,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::error::Quoted;
+
 /// How deep lists and objects may nest. A policy's grammar needs 6; a little more lets the checks speak of what stands
 /// in the wrong place instead of calling it bad JSON.
 pub(super) const MAX_DEPTH: usize = 16;
@@ -162,9 +164,7 @@ impl<'a> Reader<'a> {
             // Compared decoded: `"\u0041ction"` is `"Action"` given again.
             let name: String = self.read(name)?;
             if !seen.insert(name.clone()) {
-                let mut reason = "duplicate element ".to_owned();
-                write_string(&name, &mut reason);
-                return Err(JsonError { at, reason });
+                return Err(JsonError { at, reason: format!("duplicate element {}", Quoted(&name)) });
             }
             members.push(Member { at, name, value: self.node(value, depth)? });
         }

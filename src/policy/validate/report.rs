@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::policy::document::PolicyDocument;
-use crate::policy::error::{Clipped, Fault, Problem};
-use crate::policy::json::{self, Node};
+use crate::policy::error::{Clipped, Fault, Problem, Quoted};
+use crate::policy::json::Node;
 
 /// How many problems, and how many warnings, are listed of one document.
 const LISTED: usize = 100;
@@ -123,14 +123,4 @@ fn quote(node: &Node) -> String {
     let mut text = String::new();
     node.write_compact(&mut text);
     Clipped(&text).to_string()
-}
-
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::new();
-        json::write_string(self.0, &mut text);
-        Clipped(&text).fmt(f)
-    }
 }

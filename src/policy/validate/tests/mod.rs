@@ -206,6 +206,31 @@ fn long_texts_are_quoted_in_part() {
     assert!(detail.contains("üüü…), Action: \"xxx") && detail.chars().count() < 320, "{detail}");
 }
 
+/// Escaped as JSON escapes it, wherever it stands: the text goes to terminals and logs.
+#[test]
+fn no_control_character_of_a_document_reaches_its_description() {
+    let escape = r"\u001b[31m\u0000\n\u009b";
+    let raw = "\u{9b}31m\u{7f}";
+    for body in [
+        format!(r#"{{"{escape}":1,"Statement":[]}}"#),
+        format!(r#"{{"{escape}":1,"{escape}":2}}"#),
+        format!(r#"{{"{raw}":1,"{raw}":2}}"#),
+        raw.to_owned(),
+        policy(&[("Effect", &format!("\"{escape}\"")), ("Sid", &format!("\"{escape}\""))]),
+        policy(&[("Action", &format!("[\"{escape}\",\"{raw}\"]"))]),
+        policy(&[("Condition", &format!(r#"{{"{escape}":{{"{raw}":"{escape}"}}}}"#))]),
+        aws(&format!("[\"{escape}\",\"{raw}\"]")),
+        policy(&[("Principal", &format!(r#"{{"{escape}":1}}"#))]),
+    ] {
+        let refused = Policy::parse(body.as_bytes(), "b").unwrap_err();
+        for problem in refused.problems() {
+            assert!(!problem.to_string().contains(char::is_control), "{problem:?}");
+        }
+    }
+    let refused = Policy::parse(policy(&[("Effect", r#""\u001b[2J""#)]).as_bytes(), "b").unwrap_err();
+    assert_eq!(refused.first().unwrap().message, r"Invalid effect: \u001b[2J");
+}
+
 #[test]
 fn identity_policies_speak_of_any_service_and_bucket() {
     let identity = |effect_and_rest: &str| {
