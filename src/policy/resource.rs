@@ -2,6 +2,8 @@
 //!
 //! Follows Amazon's "Policy resources for Amazon S3" and "IAM JSON policy elements: Resource".
 
+use std::borrow::Cow;
+
 use super::pattern::{Pattern, Variables};
 use super::version::Version;
 
@@ -23,30 +25,43 @@ impl ResourceLevel {
     }
 }
 
-/// Whether an identity policy may name this: `*`, or an ARN with wildcards anywhere, which may swallow whole parts.
-pub(super) fn is_identity_resource(text: &str) -> bool {
-    text == "*"
-        || text
-            .strip_prefix("arn:")
-            .is_some_and(|rest| rest.bytes().filter(|b| *b == b':').count() >= 4 || rest.contains('*'))
-}
-
 /// One entry of a `Resource` or `NotResource` element.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ResourceEntry {
-    /// Matches wherever the entry might, whatever its variables stand for.
-    pub(super) widest: Pattern,
-    pub(super) variables: Variables,
+pub(super) enum ResourceEntry<'d> {
+    /// Of a bucket policy: as it is written.
+    InBucket(ResourceLevel),
+    /// Of an identity policy: with no part missing.
+    Anywhere(Cow<'d, str>),
 }
 
-impl ResourceEntry {
-    /// Version 2008-10-17 knows no variables: there `${` is text.
-    pub(super) fn compile(text: &str, version: Version) -> Self {
-        let (widest, variables) = match version {
-            Version::V2008 => (Pattern::plain(text), Variables::default()),
-            Version::V2012 => Pattern::with_variables(text),
-        };
-        Self { widest, variables }
+/// What an identity policy may name: `*`, or an ARN with wildcards anywhere but in its service. Parts missing at the end
+/// are `*`, as Amazon fills them in, so that a Deny of `arn:aws:s3` does deny; but a part that stands where another
+/// belongs, as in `arn:aws:s3:b`, would never match, and is refused.
+pub(super) fn identity_resource(text: &str) -> Option<Cow<'_, str>> {
+    if text == "*" {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut parts = text.splitn(ARN_PARTS, ':');
+    let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+    if arn != "arn" || partition.is_empty() || service.is_empty() || service.contains(['*', '?', '$']) {
+        return None;
+    }
+    let (behind, blank) = parts.fold((0, true), |(count, blank), part| (count + 1, blank && matches!(part, "" | "*")));
+    match ARN_PARTS - 3 - behind {
+        0 => Some(Cow::Borrowed(text)),
+        missing => blank.then(|| Cow::Owned(format!("{text}{}", ":*".repeat(missing)))),
+    }
+}
+
+/// `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
+const ARN_PARTS: usize = 6;
+
+/// What an entry of a `Resource` or `NotResource` element matches, and what it says of variables. The pattern matches
+/// wherever the entry might, whatever its variables stand for. Version 2008-10-17 knows none: there `${` is text.
+pub(super) fn compile(text: &str, version: Version) -> (Pattern, Variables) {
+    match version {
+        Version::V2008 => (Pattern::plain(text), Variables::default()),
+        Version::V2012 => Pattern::with_variables(text),
     }
 }
 
@@ -71,18 +86,28 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_policy_names_arns() {
-        for (text, taken) in [
-            ("*", true),
-            ("arn:aws:s3:::*", true),
-            ("arn:*:s3:::b", true),
-            ("arn:*", true),
-            ("arn:aws:sqs:us-east-1:111122223333:q", true),
-            ("arn:aws:s3:b", false),
-            ("b/*", false),
-            ("", false),
+    fn an_identity_policy_names_arns_and_missing_parts_are_filled_in() {
+        for (text, expected) in [
+            ("*", Some("*")),
+            ("arn:aws:s3:::*", Some("arn:aws:s3:::*")),
+            ("arn:*:s3:::b", Some("arn:*:s3:::b")),
+            ("arn:aws:sqs:us-east-1:111122223333:q", Some("arn:aws:sqs:us-east-1:111122223333:q")),
+            ("arn:aws:s3:::a:b:c", Some("arn:aws:s3:::a:b:c")),
+            ("arn:aws:s3", Some("arn:aws:s3:*:*:*")),
+            ("arn:*:s3", Some("arn:*:s3:*:*:*")),
+            ("arn:aws:s3:*", Some("arn:aws:s3:*:*:*")),
+            ("arn:aws:s3::", Some("arn:aws:s3:::*")),
+            ("arn:aws:s3:b", None),
+            ("arn:aws:s3:*:b", None),
+            ("arn:aws:s3*", None),
+            ("arn:aws:*:::b", None),
+            ("arn:aws", None),
+            ("arn:*", None),
+            ("arn::s3:::b", None),
+            ("b/*", None),
+            ("", None),
         ] {
-            assert_eq!(is_identity_resource(text), taken, "{text}");
+            assert_eq!(identity_resource(text).as_deref(), expected, "{text}");
         }
     }
 }

@@ -239,6 +239,33 @@ fn the_statement_that_decides_is_told() {
 }
 
 #[test]
+fn an_identity_policy_names_resources_by_patterns_of_whole_arns() {
+    for (resource, on, matches) in [
+        ("*", "arn:aws:s3:::b", true),
+        ("arn:aws:s3:::*", "arn:aws:s3:::b/x", true),
+        ("arn:aws:s3:::b*", "arn:aws:s3:::b2", true),
+        ("arn:aws:s3:::b*", "arn:aws:s3:::B", false),
+        ("arn:aws:s3:::b", "arn:aws:s3:::b/x", false),
+        ("arn:aws:s3:::?/*", "arn:aws:s3:::b/x", true),
+        ("arn:*:s3:::b", "arn:aws:s3:::b", true),
+        ("arn:aws:s3", "arn:aws:s3:::b/x", true),
+        ("arn:*:s3", "arn:aws:s3:::b", true),
+        ("arn:aws:s3:*", "arn:aws:s3:::b/x:y", true),
+        ("arn:aws:s3:us-east-1::b", "arn:aws:s3:::b", false),
+        ("arn:aws:sqs", "arn:aws:s3:::b", false),
+    ] {
+        for (effect, verdict) in [("Allow", ALLOWED), ("Deny", DENIED)] {
+            let document =
+                format!(r#"{{"Statement":{{"Effect":"{effect}","Action":"s3:*","Resource":"{resource}"}}}}"#);
+            let policy = Policy::parse_identity(document.as_bytes()).unwrap().policy;
+            let expected = if matches { verdict } else { Verdict::NoMatch };
+            let found = ask(&policy, &user('1', "/", "alice"), Action::GetObject, on);
+            assert_eq!(found, expected, "{effect} {resource} on {on}");
+        }
+    }
+}
+
+#[test]
 fn an_identity_policy_speaks_of_its_holder() {
     let document = br#"{"Version":"2012-10-17","Statement":[
         {"Effect":"Allow","Action":["s3:*BucketPolicy","iam:*"],"Resource":"*"},

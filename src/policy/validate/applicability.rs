@@ -7,7 +7,7 @@ use super::report::{Faulty, Place, Report};
 use crate::policy::action::{ActionEntry, ActionLevel};
 use crate::policy::condition::UsedKey;
 use crate::policy::error::Fault;
-use crate::policy::resource::ResourceLevel;
+use crate::policy::resource::{ResourceEntry, ResourceLevel};
 
 /// Each action must be one of a bucket or of an object as one of the resources is. What a `Not…` element leaves over is not
 /// tested.
@@ -15,12 +15,12 @@ pub(super) fn check_actions(
     report: &mut Report<'_>,
     place: Place<'_>,
     actions: &Entries<'_, ActionEntry>,
-    resources: &Entries<'_, Option<ResourceLevel>>,
+    resources: &Entries<'_, ResourceEntry<'_>>,
 ) -> Result<(), Faulty> {
     if actions.negated || resources.negated {
         return Ok(());
     }
-    let has = |level| resources.entries.iter().any(|entry| entry.value == Some(level));
+    let has = |level| resources.entries.iter().any(|entry| entry.value == ResourceEntry::InBucket(level));
     let (bucket, object) = (has(ResourceLevel::Bucket), has(ResourceLevel::Object));
     let place = place.member(actions.name);
     let mut sound = Ok(());

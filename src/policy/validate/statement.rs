@@ -8,7 +8,7 @@ use crate::policy::condition::{Condition, Context};
 use crate::policy::error::Fault;
 use crate::policy::evaluate::{Effect, Resources, Statement, Who};
 use crate::policy::json::{Member, Node, Value};
-use crate::policy::resource::{ResourceEntry, ResourceLevel, is_identity_resource};
+use crate::policy::resource::{self, ResourceEntry, ResourceLevel};
 use crate::policy::version::Version;
 
 const ELEMENTS: [&str; 9] =
@@ -23,8 +23,7 @@ pub(super) struct Draft<'d> {
     shape: Result<(), Faulty>,
     effect: Result<Effect, Faulty>,
     actions: Result<Entries<'d, ActionEntry>, Faulty>,
-    /// The level is none in an identity policy, where it does not count.
-    resources: Result<Entries<'d, Option<ResourceLevel>>, Faulty>,
+    resources: Result<Entries<'d, ResourceEntry<'d>>, Faulty>,
     condition: Result<Condition<'d>, Faulty>,
 }
 
@@ -208,15 +207,15 @@ fn check_resources<'d>(
     statement: &Node,
     members: &'d [Member],
     attachment: Attachment<'_>,
-) -> Result<Entries<'d, Option<ResourceLevel>>, Faulty> {
+) -> Result<Entries<'d, ResourceEntry<'d>>, Faulty> {
     let selected = select(report, place, statement, members, ("Resource", "NotResource"))?;
     let fault = |text| match attachment {
         Attachment::Bucket(_) => Fault::InvalidResource,
         Attachment::Identity => Fault::ResourceNotArn(text),
     };
     let read = |text| match attachment {
-        Attachment::Bucket(bucket) => ResourceLevel::in_bucket(text, bucket).map(Some),
-        Attachment::Identity => is_identity_resource(text).then_some(None),
+        Attachment::Bucket(bucket) => ResourceLevel::in_bucket(text, bucket).map(ResourceEntry::InBucket),
+        Attachment::Identity => resource::identity_resource(text).map(ResourceEntry::Anywhere),
     };
     entries(report, place, selected, fault, |text| read(text).ok_or(fault(text)))
 }
@@ -227,7 +226,7 @@ fn check_resources<'d>(
 fn compile_resources(
     report: &mut Report<'_>,
     place: Place<'_>,
-    resources: &Entries<'_, Option<ResourceLevel>>,
+    resources: &Entries<'_, ResourceEntry<'_>>,
     version: Version,
     effect: &Effect,
 ) -> Resources {
@@ -238,7 +237,11 @@ fn compile_resources(
     };
     let mut patterns = Vec::with_capacity(resources.entries.len());
     for entry in &resources.entries {
-        let ResourceEntry { widest, variables } = ResourceEntry::compile(entry.text, version);
+        let text = match &entry.value {
+            ResourceEntry::InBucket(_) => entry.text,
+            ResourceEntry::Anywhere(text) => text,
+        };
+        let (widest, variables) = resource::compile(text, version);
         if variables.malformed {
             report.warn_of(
                 entry.place(&place),
