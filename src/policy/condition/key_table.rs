@@ -2,330 +2,159 @@
 //! global ones of "AWS global condition context keys".
 
 use super::key::{S3Key, Supports};
-use crate::policy::action::Action;
+use crate::policy::action::Action::{self, *};
 
 /// S3's own keys, each with the actions that have it.
 pub(super) const S3_KEYS: &[S3Key] = &[
-    S3Key {
-        name: "s3:AccessGrantsInstanceArn",
-        tagged: false,
-        supports: Supports::Only(&[
-            Action::AbortMultipartUpload,
-            Action::DeleteObject,
-            Action::DeleteObjectVersion,
-            Action::GetObject,
-            Action::GetObjectAcl,
-            Action::GetObjectVersion,
-            Action::GetObjectVersionAcl,
-            Action::ListBucket,
-            Action::ListBucketMultipartUploads,
-            Action::ListBucketVersions,
-            Action::ListMultipartUploadParts,
-            Action::PutObject,
-            Action::PutObjectAcl,
-            Action::PutObjectVersionAcl,
-        ]),
-    },
-    S3Key { name: "s3:AccessPointNetworkOrigin", tagged: false, supports: Supports::Every },
-    S3Key { name: "s3:AccessPointTag", tagged: true, supports: Supports::Every },
-    S3Key { name: "s3:BucketTag", tagged: true, supports: Supports::Every },
-    S3Key { name: "s3:DataAccessPointAccount", tagged: false, supports: Supports::Every },
-    S3Key { name: "s3:DataAccessPointArn", tagged: false, supports: Supports::Every },
-    S3Key {
-        name: "s3:ExistingObjectTag",
-        tagged: true,
-        supports: Supports::Only(&[
-            Action::DeleteObjectAnnotation,
-            Action::DeleteObjectTagging,
-            Action::DeleteObjectVersionAnnotation,
-            Action::DeleteObjectVersionTagging,
-            Action::GetObject,
-            Action::GetObjectAcl,
-            Action::GetObjectAnnotation,
-            Action::GetObjectAttributes,
-            Action::GetObjectTagging,
-            Action::GetObjectVersion,
-            Action::GetObjectVersionAcl,
-            Action::GetObjectVersionAnnotation,
-            Action::GetObjectVersionAttributes,
-            Action::GetObjectVersionTagging,
-            Action::ListObjectAnnotations,
-            Action::ListObjectVersionAnnotations,
-            Action::PutObjectAcl,
-            Action::PutObjectAnnotation,
-            Action::PutObjectTagging,
-            Action::PutObjectVersionAcl,
-            Action::PutObjectVersionAnnotation,
-            Action::PutObjectVersionTagging,
-            Action::UpdateObjectEncryption,
-        ]),
-    },
-    S3Key {
-        name: "s3:InventoryAccessibleOptionalFields",
-        tagged: false,
-        supports: Supports::Only(&[Action::PutInventoryConfiguration]),
-    },
-    S3Key { name: "s3:ObjectCreationOperation", tagged: false, supports: Supports::Only(&[Action::PutObject]) },
-    S3Key {
-        name: "s3:RequestObjectTag",
-        tagged: true,
-        supports: Supports::Only(&[
-            Action::BypassGovernanceRetention,
-            Action::PutObject,
-            Action::PutObjectTagging,
-            Action::PutObjectVersionTagging,
-        ]),
-    },
-    S3Key {
-        name: "s3:RequestObjectTagKeys",
-        tagged: false,
-        supports: Supports::Only(&[
-            Action::BypassGovernanceRetention,
-            Action::PutObject,
-            Action::PutObjectTagging,
-            Action::PutObjectVersionTagging,
-        ]),
-    },
-    S3Key { name: "s3:ResourceAccount", tagged: false, supports: Supports::Every },
-    S3Key { name: "s3:TlsVersion", tagged: false, supports: Supports::Every },
-    S3Key {
-        name: "s3:annotation-prefix",
-        tagged: false,
-        supports: Supports::Only(&[Action::ListObjectAnnotations, Action::ListObjectVersionAnnotations]),
-    },
-    S3Key { name: "s3:authType", tagged: false, supports: Supports::Every },
-    S3Key {
-        name: "s3:delimiter",
-        tagged: false,
-        supports: Supports::Only(&[Action::ListBucket, Action::ListBucketVersions]),
-    },
-    S3Key {
-        name: "s3:deliverySourceArn",
-        tagged: false,
-        supports: Supports::Only(&[Action::AllowVendedLogDeliveryForResource]),
-    },
-    S3Key { name: "s3:destinationRegion", tagged: false, supports: Supports::Only(&[Action::PauseReplication]) },
-    S3Key { name: "s3:if-match", tagged: false, supports: Supports::Only(&[Action::DeleteObject, Action::PutObject]) },
-    S3Key { name: "s3:if-none-match", tagged: false, supports: Supports::Only(&[Action::PutObject]) },
-    S3Key {
-        name: "s3:isReplicationPauseRequest",
-        tagged: false,
-        supports: Supports::Only(&[Action::PutReplicationConfiguration]),
-    },
-    S3Key { name: "s3:locationconstraint", tagged: false, supports: Supports::Only(&[Action::CreateBucket]) },
-    S3Key { name: "s3:logType", tagged: false, supports: Supports::Only(&[Action::AllowVendedLogDeliveryForResource]) },
-    S3Key {
-        name: "s3:max-annotation-results",
-        tagged: false,
-        supports: Supports::Only(&[Action::ListObjectAnnotations, Action::ListObjectVersionAnnotations]),
-    },
-    S3Key {
-        name: "s3:max-keys",
-        tagged: false,
-        supports: Supports::Only(&[Action::ListBucket, Action::ListBucketVersions]),
-    },
-    S3Key {
-        name: "s3:object-lock-event-hold",
-        tagged: false,
-        supports: Supports::Only(&[Action::PutObject, Action::PutObjectRetention, Action::ReplicateObject]),
-    },
-    S3Key {
-        name: "s3:object-lock-event-hold-duration-days",
-        tagged: false,
-        supports: Supports::Only(&[Action::PutObject, Action::PutObjectRetention, Action::ReplicateObject]),
-    },
-    S3Key {
-        name: "s3:object-lock-legal-hold",
-        tagged: false,
-        supports: Supports::Only(&[Action::PutObject, Action::PutObjectLegalHold]),
-    },
-    S3Key {
-        name: "s3:object-lock-mode",
-        tagged: false,
-        supports: Supports::Only(&[Action::PutObject, Action::PutObjectRetention]),
-    },
-    S3Key {
-        name: "s3:object-lock-remaining-retention-days",
-        tagged: false,
-        supports: Supports::Only(&[Action::PutObject, Action::PutObjectRetention]),
-    },
-    S3Key {
-        name: "s3:object-lock-retain-until-date",
-        tagged: false,
-        supports: Supports::Only(&[Action::PutObject, Action::PutObjectRetention]),
-    },
-    S3Key {
-        name: "s3:prefix",
-        tagged: false,
-        supports: Supports::Only(&[Action::ListBucket, Action::ListBucketVersions]),
-    },
-    S3Key {
-        name: "s3:resourceArnBeingAuthorized",
-        tagged: false,
-        supports: Supports::Only(&[Action::AllowVendedLogDeliveryForResource]),
-    },
-    S3Key { name: "s3:signatureAge", tagged: false, supports: Supports::Every },
-    S3Key { name: "s3:signatureversion", tagged: false, supports: Supports::Every },
-    S3Key {
-        name: "s3:versionid",
-        tagged: false,
-        supports: Supports::Only(&[
-            Action::DeleteObjectVersion,
-            Action::DeleteObjectVersionAnnotation,
-            Action::DeleteObjectVersionTagging,
-            Action::GetObjectVersion,
-            Action::GetObjectVersionAcl,
-            Action::GetObjectVersionAnnotation,
-            Action::GetObjectVersionAttributes,
-            Action::GetObjectVersionTagging,
-            Action::GetObjectVersionTorrent,
-            Action::ListObjectVersionAnnotations,
-            Action::PutObjectVersionAcl,
-            Action::PutObjectVersionAnnotation,
-            Action::PutObjectVersionTagging,
-        ]),
-    },
-    S3Key {
-        name: "s3:x-amz-acl",
-        tagged: false,
-        supports: Supports::Only(&[
-            Action::BypassGovernanceRetention,
-            Action::CreateBucket,
-            Action::PutBucketAcl,
-            Action::PutObject,
-            Action::PutObjectAcl,
-            Action::PutObjectVersionAcl,
-        ]),
-    },
-    S3Key { name: "s3:x-amz-bucket-namespace", tagged: false, supports: Supports::Only(&[Action::CreateBucket]) },
-    S3Key { name: "s3:x-amz-content-sha256", tagged: false, supports: Supports::Every },
-    S3Key {
-        name: "s3:x-amz-copy-source",
-        tagged: false,
-        supports: Supports::Only(&[Action::BypassGovernanceRetention, Action::PutObject]),
-    },
-    S3Key {
-        name: "s3:x-amz-grant-full-control",
-        tagged: false,
-        supports: Supports::Only(&[
-            Action::BypassGovernanceRetention,
-            Action::CreateBucket,
-            Action::PutBucketAcl,
-            Action::PutObject,
-            Action::PutObjectAcl,
-            Action::PutObjectVersionAcl,
-        ]),
-    },
-    S3Key {
-        name: "s3:x-amz-grant-read",
-        tagged: false,
-        supports: Supports::Only(&[
-            Action::BypassGovernanceRetention,
-            Action::CreateBucket,
-            Action::PutBucketAcl,
-            Action::PutObject,
-            Action::PutObjectAcl,
-            Action::PutObjectVersionAcl,
-        ]),
-    },
-    S3Key {
-        name: "s3:x-amz-grant-read-acp",
-        tagged: false,
-        supports: Supports::Only(&[
-            Action::BypassGovernanceRetention,
-            Action::CreateBucket,
-            Action::PutBucketAcl,
-            Action::PutObject,
-            Action::PutObjectAcl,
-            Action::PutObjectVersionAcl,
-        ]),
-    },
-    S3Key {
-        name: "s3:x-amz-grant-write",
-        tagged: false,
-        supports: Supports::Only(&[
-            Action::BypassGovernanceRetention,
-            Action::CreateBucket,
-            Action::PutBucketAcl,
-            Action::PutObject,
-            Action::PutObjectAcl,
-            Action::PutObjectVersionAcl,
-        ]),
-    },
-    S3Key {
-        name: "s3:x-amz-grant-write-acp",
-        tagged: false,
-        supports: Supports::Only(&[
-            Action::BypassGovernanceRetention,
-            Action::CreateBucket,
-            Action::PutBucketAcl,
-            Action::PutObject,
-            Action::PutObjectAcl,
-            Action::PutObjectVersionAcl,
-        ]),
-    },
-    S3Key {
-        name: "s3:x-amz-metadata-directive",
-        tagged: false,
-        supports: Supports::Only(&[Action::BypassGovernanceRetention, Action::PutObject]),
-    },
-    S3Key {
-        name: "s3:x-amz-object-annotation-directive",
-        tagged: false,
-        supports: Supports::Only(&[Action::PutObject]),
-    },
-    S3Key {
-        name: "s3:x-amz-object-if-match",
-        tagged: false,
-        supports: Supports::Only(&[
-            Action::DeleteObjectAnnotation,
-            Action::DeleteObjectVersionAnnotation,
-            Action::PutObjectAnnotation,
-            Action::PutObjectVersionAnnotation,
-        ]),
-    },
-    S3Key { name: "s3:x-amz-object-ownership", tagged: false, supports: Supports::Only(&[Action::CreateBucket]) },
-    S3Key {
-        name: "s3:x-amz-server-side-encryption",
-        tagged: false,
-        supports: Supports::Only(&[
-            Action::BypassGovernanceRetention,
-            Action::PutObject,
-            Action::ReplicateObject,
-            Action::UpdateObjectEncryption,
-        ]),
-    },
-    S3Key {
-        name: "s3:x-amz-server-side-encryption-aws-kms-key-id",
-        tagged: false,
-        supports: Supports::Only(&[
-            Action::BypassGovernanceRetention,
-            Action::PutObject,
-            Action::ReplicateObject,
-            Action::UpdateObjectEncryption,
-        ]),
-    },
-    S3Key {
-        name: "s3:x-amz-server-side-encryption-customer-algorithm",
-        tagged: false,
-        supports: Supports::Only(&[Action::BypassGovernanceRetention, Action::PutObject, Action::ReplicateObject]),
-    },
-    S3Key {
-        name: "s3:x-amz-storage-class",
-        tagged: false,
-        supports: Supports::Only(&[
-            Action::BypassGovernanceRetention,
-            Action::PutObject,
-            Action::PutObjectAcl,
-            Action::PutObjectVersionAcl,
-        ]),
-    },
-    S3Key {
-        name: "s3:x-amz-website-redirect-location",
-        tagged: false,
-        supports: Supports::Only(&[Action::BypassGovernanceRetention, Action::PutObject]),
-    },
+    only(
+        "s3:AccessGrantsInstanceArn",
+        &[
+            AbortMultipartUpload,
+            DeleteObject,
+            DeleteObjectVersion,
+            GetObject,
+            GetObjectAcl,
+            GetObjectVersion,
+            GetObjectVersionAcl,
+            ListBucket,
+            ListBucketMultipartUploads,
+            ListBucketVersions,
+            ListMultipartUploadParts,
+            PutObject,
+            PutObjectAcl,
+            PutObjectVersionAcl,
+        ],
+    ),
+    every("s3:AccessPointNetworkOrigin"),
+    every("s3:AccessPointTag").tagged(),
+    every("s3:BucketTag").tagged(),
+    every("s3:DataAccessPointAccount"),
+    every("s3:DataAccessPointArn"),
+    only(
+        "s3:ExistingObjectTag",
+        &[
+            DeleteObjectAnnotation,
+            DeleteObjectTagging,
+            DeleteObjectVersionAnnotation,
+            DeleteObjectVersionTagging,
+            GetObject,
+            GetObjectAcl,
+            GetObjectAnnotation,
+            GetObjectAttributes,
+            GetObjectTagging,
+            GetObjectVersion,
+            GetObjectVersionAcl,
+            GetObjectVersionAnnotation,
+            GetObjectVersionAttributes,
+            GetObjectVersionTagging,
+            ListObjectAnnotations,
+            ListObjectVersionAnnotations,
+            PutObjectAcl,
+            PutObjectAnnotation,
+            PutObjectTagging,
+            PutObjectVersionAcl,
+            PutObjectVersionAnnotation,
+            PutObjectVersionTagging,
+            UpdateObjectEncryption,
+        ],
+    )
+    .tagged(),
+    only("s3:InventoryAccessibleOptionalFields", &[PutInventoryConfiguration]),
+    only("s3:ObjectCreationOperation", &[PutObject]),
+    only("s3:RequestObjectTag", TAGGING).tagged(),
+    only("s3:RequestObjectTagKeys", TAGGING),
+    every("s3:ResourceAccount"),
+    every("s3:TlsVersion"),
+    only("s3:annotation-prefix", LISTING_ANNOTATIONS),
+    every("s3:authType"),
+    only("s3:delimiter", LISTING),
+    only("s3:deliverySourceArn", LOG_DELIVERY),
+    only("s3:destinationRegion", &[PauseReplication]),
+    only("s3:if-match", &[DeleteObject, PutObject]),
+    only("s3:if-none-match", &[PutObject]),
+    only("s3:isReplicationPauseRequest", &[PutReplicationConfiguration]),
+    only("s3:locationconstraint", &[CreateBucket]),
+    only("s3:logType", LOG_DELIVERY),
+    only("s3:max-annotation-results", LISTING_ANNOTATIONS),
+    only("s3:max-keys", LISTING),
+    only("s3:object-lock-event-hold", HOLDING),
+    only("s3:object-lock-event-hold-duration-days", HOLDING),
+    only("s3:object-lock-legal-hold", &[PutObject, PutObjectLegalHold]),
+    only("s3:object-lock-mode", RETAINING),
+    only("s3:object-lock-remaining-retention-days", RETAINING),
+    only("s3:object-lock-retain-until-date", RETAINING),
+    only("s3:prefix", LISTING),
+    only("s3:resourceArnBeingAuthorized", LOG_DELIVERY),
+    every("s3:signatureAge"),
+    every("s3:signatureversion"),
+    only(
+        "s3:versionid",
+        &[
+            DeleteObjectVersion,
+            DeleteObjectVersionAnnotation,
+            DeleteObjectVersionTagging,
+            GetObjectVersion,
+            GetObjectVersionAcl,
+            GetObjectVersionAnnotation,
+            GetObjectVersionAttributes,
+            GetObjectVersionTagging,
+            GetObjectVersionTorrent,
+            ListObjectVersionAnnotations,
+            PutObjectVersionAcl,
+            PutObjectVersionAnnotation,
+            PutObjectVersionTagging,
+        ],
+    ),
+    only("s3:x-amz-acl", GRANTING),
+    only("s3:x-amz-bucket-namespace", &[CreateBucket]),
+    every("s3:x-amz-content-sha256"),
+    only("s3:x-amz-copy-source", UPLOADING),
+    only("s3:x-amz-grant-full-control", GRANTING),
+    only("s3:x-amz-grant-read", GRANTING),
+    only("s3:x-amz-grant-read-acp", GRANTING),
+    only("s3:x-amz-grant-write", GRANTING),
+    only("s3:x-amz-grant-write-acp", GRANTING),
+    only("s3:x-amz-metadata-directive", UPLOADING),
+    only("s3:x-amz-object-annotation-directive", &[PutObject]),
+    only(
+        "s3:x-amz-object-if-match",
+        &[DeleteObjectAnnotation, DeleteObjectVersionAnnotation, PutObjectAnnotation, PutObjectVersionAnnotation],
+    ),
+    only("s3:x-amz-object-ownership", &[CreateBucket]),
+    only("s3:x-amz-server-side-encryption", ENCRYPTING),
+    only("s3:x-amz-server-side-encryption-aws-kms-key-id", ENCRYPTING),
+    only(
+        "s3:x-amz-server-side-encryption-customer-algorithm",
+        &[BypassGovernanceRetention, PutObject, ReplicateObject],
+    ),
+    only("s3:x-amz-storage-class", &[BypassGovernanceRetention, PutObject, PutObjectAcl, PutObjectVersionAcl]),
+    only("s3:x-amz-website-redirect-location", UPLOADING),
 ];
+
+const GRANTING: &[Action] =
+    &[BypassGovernanceRetention, CreateBucket, PutBucketAcl, PutObject, PutObjectAcl, PutObjectVersionAcl];
+const LISTING: &[Action] = &[ListBucket, ListBucketVersions];
+const LOG_DELIVERY: &[Action] = &[AllowVendedLogDeliveryForResource];
+const RETAINING: &[Action] = &[PutObject, PutObjectRetention];
+const HOLDING: &[Action] = &[PutObject, PutObjectRetention, ReplicateObject];
+const UPLOADING: &[Action] = &[BypassGovernanceRetention, PutObject];
+const TAGGING: &[Action] = &[BypassGovernanceRetention, PutObject, PutObjectTagging, PutObjectVersionTagging];
+const LISTING_ANNOTATIONS: &[Action] = &[ListObjectAnnotations, ListObjectVersionAnnotations];
+const ENCRYPTING: &[Action] = &[BypassGovernanceRetention, PutObject, ReplicateObject, UpdateObjectEncryption];
+
+const fn every(name: &'static str) -> S3Key {
+    S3Key { name, tagged: false, supports: Supports::Every }
+}
+
+const fn only(name: &'static str, actions: &'static [Action]) -> S3Key {
+    S3Key { name, tagged: false, supports: Supports::Only(actions) }
+}
+
+impl S3Key {
+    const fn tagged(self) -> Self {
+        Self { tagged: true, ..self }
+    }
+}
 
 /// S3's keys of batch jobs and access grants, which identity policies may use and bucket policies may not.
 pub(super) const OTHER_S3_KEYS: &[&str] = &[
