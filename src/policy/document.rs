@@ -3,7 +3,8 @@
 //! A [`PolicyDocument`] is JSON and no more: nothing in it has been checked against the policy language yet.
 
 use super::error::{Fault, InvalidPolicy, Quoted};
-use super::json::{self, JsonError, MAX_DEPTH, Member, Node, Value};
+use super::json::{self, JsonError, Member, Node, Value};
+use super::principal::AccountId;
 
 /// A policy as its author wrote it: a JSON object with every part in its place.
 #[derive(Clone, Debug)]
@@ -40,22 +41,13 @@ impl PolicyDocument {
             return Err(InvalidPolicy::one(Fault::FirstByte, format!("The document begins with {found}")));
         }
         let lines = line_starts(bytes);
-        let refuse = |JsonError { at, reason }| {
+        let root = json::parse(text).map_err(|JsonError { at, reason }| {
             let (line, column) = position(&lines, at);
             InvalidPolicy::one(Fault::InvalidJson, format!("{reason} (line {line}, column {column})"))
-        };
-        let root = json::parse(text).map_err(refuse)?;
-        let depth = root.depth();
-        let Node { at, value: Value::Object(root) } = root else {
+        })?;
+        let Value::Object(root) = root.value else {
             return Err(InvalidPolicy::one(Fault::FirstByte, "The document is not an object"));
         };
-        // A single statement counts as the list it is written as in the normalised form, so that the form of a document
-        // that is taken is taken too.
-        let single =
-            root.iter().any(|member| member.name == STATEMENT && matches!(member.value.value, Value::Object(_)));
-        if single && depth >= MAX_DEPTH {
-            return Err(refuse(JsonError { at, reason: format!("nested deeper than {MAX_DEPTH} levels") }));
-        }
         Ok(Self { root, lines })
     }
 
@@ -64,7 +56,7 @@ impl PolicyDocument {
     /// escapes decoded; a bare account id as the ARN of its root.
     pub fn normalized(&self) -> String {
         let mut out = String::new();
-        json::write_object(in_order(&self.root, &DOCUMENT_ORDER), &mut out, |member, out| {
+        json::write_object(in_order(&self.root, &DOCUMENT_ELEMENTS), &mut out, |member, out| {
             match (member.name.as_str(), &member.value.value) {
                 (STATEMENT, Value::Object(statement)) => {
                     out.push('[');
@@ -94,8 +86,12 @@ impl PolicyDocument {
 }
 
 const STATEMENT: &str = "Statement";
-const DOCUMENT_ORDER: [&str; 3] = ["Version", "Id", STATEMENT];
-const STATEMENT_ORDER: [&str; 9] =
+
+/// The elements that a document may have, in the order of the normalised form.
+pub(super) const DOCUMENT_ELEMENTS: [&str; 3] = ["Version", "Id", STATEMENT];
+
+/// The elements that a statement may have, in the order of the normalised form.
+pub(super) const STATEMENT_ELEMENTS: [&str; 9] =
     ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
 
 fn line_starts(bytes: &[u8]) -> Vec<usize> {
@@ -116,7 +112,7 @@ fn in_order<'m>(members: &'m [Member], order: &'static [&str]) -> impl Iterator<
 }
 
 fn write_statement(members: &[Member], out: &mut String) {
-    json::write_object(in_order(members, &STATEMENT_ORDER), out, |member, out| {
+    json::write_object(in_order(members, &STATEMENT_ELEMENTS), out, |member, out| {
         match (member.name.as_str(), &member.value.value) {
             ("Principal" | "NotPrincipal", Value::Object(kinds)) => json::write_object(kinds, out, |kind, out| {
                 let write = if kind.name == "AWS" { write_account } else { Node::write_compact };
@@ -151,7 +147,7 @@ fn write_unlisted(node: &Node, out: &mut String, write: fn(&Node, &mut String)) 
 
 fn write_account(node: &Node, out: &mut String) {
     match &node.value {
-        Value::String(text) if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) => {
+        Value::String(text) if AccountId::parse(text).is_ok() => {
             json::write_string(&format!("arn:aws:iam::{text}:root"), out);
         }
         _ => node.write_compact(out),
@@ -192,15 +188,6 @@ mod tests {
             assert_eq!(form, normal, "{written}");
             assert_eq!(PolicyDocument::parse(normal.as_bytes()).unwrap().normalized(), normal, "again: {written}");
         }
-    }
-
-    #[test]
-    fn a_single_statement_counts_as_a_list_in_the_depth() {
-        // 16 levels once `Statement` is a list: root, list, statement, 13 lists.
-        let nested = |levels| format!(r#"{{"Statement":{{"X":{}{}}}}}"#, "[".repeat(levels), "]".repeat(levels));
-        let form = PolicyDocument::parse(nested(13).as_bytes()).unwrap().normalized();
-        assert_eq!(PolicyDocument::parse(form.as_bytes()).unwrap().normalized(), form);
-        assert!(PolicyDocument::parse(nested(14).as_bytes()).is_err());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::error::Quoted;
 
 /// How deep lists and objects may nest. A policy's grammar needs 6; a little more lets the checks speak of what stands
 /// in the wrong place instead of calling it bad JSON.
-pub(super) const MAX_DEPTH: usize = 16;
+const MAX_DEPTH: usize = 16;
 
 /// A value and the byte offset of its first character.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,16 +58,6 @@ pub(super) fn parse(text: &str) -> Result<Node, JsonError> {
 }
 
 impl Node {
-    /// Levels of lists and objects, this one included.
-    pub(super) fn depth(&self) -> usize {
-        let inner = match &self.value {
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return 0,
-            Value::List(items) => items.iter().map(Self::depth).max(),
-            Value::Object(members) => members.iter().map(|member| member.value.depth()).max(),
-        };
-        inner.unwrap_or(0) + 1
-    }
-
     /// Writes the value without white space.
     pub(super) fn write_compact(&self, out: &mut String) {
         match &self.value {
@@ -266,13 +256,6 @@ mod tests {
         ] {
             let error = parse(text).unwrap_err();
             assert_eq!((error.at, error.reason.as_str()), (at, reason), "{text:.40}");
-        }
-    }
-
-    #[test]
-    fn depth_counts_lists_and_objects() {
-        for (text, depth) in [("1", 0), ("[]", 1), ("{\"a\":[1]}", 2), ("[[],[[]]]", 3)] {
-            assert_eq!(parse(text).unwrap().depth(), depth, "{text}");
         }
     }
 }

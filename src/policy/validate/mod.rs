@@ -11,7 +11,7 @@ mod statement;
 
 use self::report::{Faulty, Place, Report};
 use self::statement::Draft;
-use super::document::PolicyDocument;
+use super::document::{DOCUMENT_ELEMENTS, PolicyDocument};
 use super::error::{Fault, InvalidPolicy, Problem};
 use super::evaluate::{Policy, Statement};
 use super::json::{Member, Node, Value};
@@ -86,7 +86,7 @@ fn check_document<'d>(
     attachment: Attachment<'_>,
 ) -> Result<Vec<Statement>, Faulty> {
     let members = document.members();
-    let names = check_names(report, Place::Document, members, &["Version", "Id", "Statement"]);
+    let names = check_names(report, Place::Document, members, &DOCUMENT_ELEMENTS);
     let version = check_version(report, find(members, "Version"));
     let id = match find(members, "Id") {
         Some(node) if !matches!(node.value, Value::String(_)) => {

@@ -5,14 +5,12 @@ use super::report::{Faulty, Place, Report};
 use super::{Attachment, EffectWord, applicability, check_names, find, principals};
 use crate::policy::action::{Action, ActionEntry, ActionSet};
 use crate::policy::condition::{Condition, Context};
+use crate::policy::document::STATEMENT_ELEMENTS;
 use crate::policy::error::Fault;
 use crate::policy::evaluate::{Effect, Resources, Statement, Who};
 use crate::policy::json::{Member, Node, Value};
 use crate::policy::resource::{self, ResourceEntry, ResourceLevel};
 use crate::policy::version::Version;
-
-const ELEMENTS: [&str; 9] =
-    ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
 
 /// A statement whose elements have been checked one by one, each well-formed or reported.
 #[derive(Debug)]
@@ -42,7 +40,7 @@ impl<'d> Draft<'d> {
             _ => None,
         });
         let place = Place::Statement { index, sid: sid.map(|(text, _)| text) };
-        let shape = check_names(report, place, members, &ELEMENTS);
+        let shape = check_names(report, place, members, &STATEMENT_ELEMENTS);
         let shape = shape.and(check_sid(report, place, members, attachment));
         let word = check_effect(report, place, node, members);
         let effect = check_principal(report, place, node, members, attachment, word);
