@@ -35,6 +35,9 @@ pub enum Verdict {
 
 impl Policy {
     /// What the policy says to a request: total, and without allocating.
+    ///
+    /// Provisional, until conditions are evaluated: a statement with a condition never grants and always denies, whatever
+    /// the condition says. Nor does a resource with a policy variable grant, and it denies all that it might stand for.
     pub fn evaluate(&self, request: &AccessRequest<'_>) -> Verdict {
         let mut granted: Option<(usize, GrantedTo)> = None;
         for (index, statement) in self.statements.iter().enumerate() {
@@ -104,8 +107,8 @@ impl Statement {
             return None;
         }
         match &self.effect {
-            // PROVISIONAL, until conditions are evaluated: a statement with a condition never grants and always denies.
-            // Whatever the condition says, this errs on the side of denial.
+            // PROVISIONAL, until conditions are evaluated: a statement with a condition never grants (this arm) and always
+            // denies (the arms of denial do not ask). Whatever the condition says, this errs on the side of denial.
             Effect::Allow(_) if self.conditional => None,
             Effect::Allow(who) => who.matches(request.principal).map(Saying::Allow),
             // To deny an account is to deny everybody in it.

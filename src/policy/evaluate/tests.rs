@@ -90,7 +90,11 @@ fn a_principal_grants_to_whom_it_names() {
         (r#"{"AWS":"arn:aws:sts::111111111111:federated-user/alice"}"#, user('1', "/", "alice"), Verdict::NoMatch),
         (&format!(r#"{{"CanonicalUser":"{canonical}"}}"#), user('1', "/", "alice"), DELEGATED),
         (&format!(r#"{{"CanonicalUser":"{canonical}"}}"#), user('2', "/", "alice"), Verdict::NoMatch),
+        (&format!(r#"{{"CanonicalUser":"{canonical}"}}"#), Principal::Anonymous, Verdict::NoMatch),
+        (&format!(r#"{{"AWS":"222222222222","CanonicalUser":"{canonical}"}}"#), root('1'), DELEGATED),
         (r#"{"Service":"cloudtrail.amazonaws.com"}"#, root('1'), Verdict::NoMatch),
+        (r#"{"Service":"cloudtrail.amazonaws.com"}"#, Principal::Anonymous, Verdict::NoMatch),
+        (r#"{"AWS":"111111111111","Service":"cloudtrail.amazonaws.com"}"#, root('1'), DELEGATED),
         (r#"{"Federated":"cognito-identity.amazonaws.com"}"#, Principal::Anonymous, Verdict::NoMatch),
     ] {
         let who = format!("\"Principal\":{principal}");
@@ -110,7 +114,7 @@ fn not_principal_spares_whom_it_names_with_their_account() {
     let (account, alice_arn) = (r#""111111111111""#, r#""arn:aws:iam::111111111111:user/alice""#);
     let (role, of_session) =
         (r#""arn:aws:iam::111111111111:role/ci""#, r#""arn:aws:sts::111111111111:assumed-role/ci/s""#);
-    for (listed, caller, spared) in [
+    let by_arn = [
         (vec![account, alice_arn], &alice, true),
         (vec![r#""arn:aws:iam::111111111111:root""#, alice_arn], &alice, true),
         (vec![alice_arn], &alice, false),
@@ -126,10 +130,23 @@ fn not_principal_spares_whom_it_names_with_their_account() {
         (vec![role, of_session], &ci, false),
         (vec![account, role, of_session], &session('1', "/", "ci", "t"), false),
         (vec![account, alice_arn], &Principal::Anonymous, false),
+        (vec![r#""arn:aws:sts::111111111111:federated-user/alice""#, account], &alice, false),
         (vec![r#""*""#], &Principal::Anonymous, true),
         (vec![r#""*""#], &alice, true),
-    ] {
-        let who = format!(r#""NotPrincipal":{{"AWS":[{}]}}"#, listed.join(","));
+    ];
+    let by_arn =
+        by_arn.map(|(listed, caller, spared)| (format!(r#"{{"AWS":[{}]}}"#, listed.join(",")), caller, spared));
+    // The account may be named by its canonical user id; a service spares nobody.
+    let canonical = format!(r#""CanonicalUser":"{}""#, "1".repeat(64));
+    let of_other_kinds = [
+        (format!(r#"{{"AWS":{alice_arn},{canonical}}}"#), &alice, true),
+        (format!("{{{canonical}}}"), &alice, false),
+        (format!("{{{canonical}}}"), &root('1'), true),
+        (r#"{"Service":"cloudtrail.amazonaws.com"}"#.to_owned(), &root('1'), false),
+        (r#"{"Service":"cloudtrail.amazonaws.com"}"#.to_owned(), &Principal::Anonymous, false),
+    ];
+    for (listed, caller, spared) in by_arn.into_iter().chain(of_other_kinds) {
+        let who = format!(r#""NotPrincipal":{listed}"#);
         let deny = policy("2012-10-17", &[statement("Deny", &who, READ, OBJECTS, "")]);
         let expected = if spared { Verdict::NoMatch } else { DENIED };
         assert_eq!(ask(&deny, caller, Action::GetObject, OBJECT), expected, "{who} for {:?}", caller.arn());
@@ -156,8 +173,24 @@ fn actions_and_resources_match_with_their_wildcards() {
         (READ, r#""Resource":"arn:aws:s3:::b/home/*/x""#, Action::GetObject, OBJECT, true),
         (READ, r#""Resource":"arn:aws:s3:::b/home/?????/x""#, Action::GetObject, OBJECT, true),
         (READ, r#""Resource":"arn:aws:s3:::b/HOME/*""#, Action::GetObject, OBJECT, false),
+        (READ, r#""Resource":"arn:aws:s3:::b/home""#, Action::GetObject, OBJECT, false),
+        (READ, r#""Resource":"arn:aws:s3:::b/home/*.jpg""#, Action::GetObject, "arn:aws:s3:::b/home/a/b.jpg", true),
+        (READ, r#""Resource":"arn:aws:s3:::b/a?c""#, Action::GetObject, "arn:aws:s3:::b/aüc", true),
+        (READ, r#""Resource":["arn:aws:s3:::b/x","arn:aws:s3:::b/home/*"]"#, Action::GetObject, OBJECT, true),
+        (r#""Action":"s3:ListBucket""#, both, Action::ListBucket, bucket, true),
+        (r#""NotAction":"S3:getobject""#, both, Action::GetObject, OBJECT, false),
+        (r#""NotAction":["s3:Get*","s3:PutBucketPolicy"]"#, both, Action::PutBucketPolicy, bucket, false),
         (READ, r#""NotResource":"arn:aws:s3:::b/home/*""#, Action::GetObject, OBJECT, false),
         (READ, r#""NotResource":"arn:aws:s3:::b/home/*""#, Action::GetObject, "arn:aws:s3:::b/x", true),
+        (
+            READ,
+            r#""NotResource":["arn:aws:s3:::b/x","arn:aws:s3:::b/y"]"#,
+            Action::GetObject,
+            "arn:aws:s3:::b/y",
+            false,
+        ),
+        (r#""Action":"s3:*""#, r#""NotResource":"arn:aws:s3:::b/*""#, Action::PutBucketPolicy, bucket, true),
+        (r#""NotAction":"s3:Get*""#, r#""NotResource":"arn:aws:s3:::b/*""#, Action::PutObject, OBJECT, false),
     ] {
         for (effect, expected) in [("Allow", ALLOWED), ("Deny", DENIED)] {
             let policy = policy("2012-10-17", &[statement(effect, ANYBODY, action, resource, "")]);
@@ -187,6 +220,32 @@ fn a_condition_never_grants_and_always_denies() {
             let other = ask(&policy, &Principal::Anonymous, Action::PutObject, OBJECT);
             assert_eq!(other, Verdict::NoMatch, "{effect}{condition}");
         }
+    }
+}
+
+#[test]
+fn a_condition_changes_nothing_but_its_own_statement() {
+    let alice = user('1', "/", "alice");
+    let condition = r#","Condition":{"StringEquals":{"aws:UserAgent":"x"}}"#;
+    let allow = |condition: &str| statement("Allow", ANYBODY, READ, OBJECTS, condition);
+    let but_alice = r#""NotPrincipal":{"AWS":["111111111111","arn:aws:iam::111111111111:user/alice"]}"#;
+    let but = statement("Deny", but_alice, READ, OBJECTS, condition);
+    let elsewhere = statement("Deny", ANYBODY, READ, r#""NotResource":"arn:aws:s3:::b/home/*""#, condition);
+    let granted = Verdict::Allow { statement: 1, via: GrantedTo::Principal };
+    for (statements, caller, verdict) in [
+        (vec![allow(condition), allow("")], &alice, granted),
+        (vec![allow(condition), allow(condition)], &alice, Verdict::NoMatch),
+        (vec![but.clone(), allow("")], &alice, granted),
+        (vec![but], &user('1', "/", "bob"), DENIED),
+        (vec![elsewhere, allow("")], &alice, granted),
+    ] {
+        let policy = policy("2012-10-17", &statements);
+        assert_eq!(ask(&policy, caller, Action::GetObject, OBJECT), verdict, "{statements:?} for {:?}", caller.arn());
+    }
+    for (effect, verdict) in [("Allow", Verdict::NoMatch), ("Deny", DENIED)] {
+        let document = format!(r#"{{"Statement":{{"Effect":"{effect}","Action":"s3:*","Resource":"*"{condition}}}}}"#);
+        let policy = Policy::parse_identity(document.as_bytes()).unwrap().policy;
+        assert_eq!(ask(&policy, &alice, Action::GetObject, OBJECT), verdict, "identity policy: {effect}");
     }
 }
 
