@@ -1,6 +1,7 @@
 //! Tests through the public surface, one binary.
 //!
 //! - `layer`: the `BucketPolicyLayer` around a `service_fn`, called with `oneshot`: no socket, no runtime but the test's.
+//! - `policies`: the files of `tests/data/policies`, valid and broken.
 //! - `support`: signed requests, a caller's keys, and what an answer says.
 //!
 //! Beside it: `sigv4` compares our signatures with the `aws-sigv4` crate's, `store` holds what every policy store must
@@ -10,4 +11,5 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod layer;
+mod policies;
 mod support;
