@@ -135,7 +135,7 @@ impl<S> Call<S> {
                 received.document
             }
         };
-        self.exchange.prepare(Operation::PutBucketPolicy, bucket.clone(), style, signed, &body);
+        self.exchange.prepare(Operation::PutBucketPolicy, bucket.clone(), style, signed, &body)?;
         let begun = self.exchange.begin(ChangeKind::Put, &bucket, Some(&signed.identity), Some(sha256));
         let answer = self.send(RequestBody::held(body)).await;
         begun.ended(forwarded(&answer));
@@ -153,7 +153,7 @@ impl<S> Call<S> {
         S: Service<Request<RequestBody<B>>, Response = Response<R>>,
         B: Body<Data = Bytes>,
     {
-        self.exchange.prepare(Operation::GetBucketPolicy, bucket, style, signed, b"");
+        self.exchange.prepare(Operation::GetBucketPolicy, bucket, style, signed, b"")?;
         self.send(RequestBody::held(Bytes::new())).await
     }
 
@@ -168,7 +168,7 @@ impl<S> Call<S> {
         S: Service<Request<RequestBody<B>>, Response = Response<R>>,
         B: Body<Data = Bytes>,
     {
-        self.exchange.prepare(Operation::DeleteBucketPolicy, bucket.clone(), style, signed, b"");
+        self.exchange.prepare(Operation::DeleteBucketPolicy, bucket.clone(), style, signed, b"")?;
         let begun = self.exchange.begin(ChangeKind::Delete, &bucket, Some(&signed.identity), None);
         let answer = self.send(RequestBody::held(Bytes::new())).await;
         begun.ended(forwarded(&answer));
@@ -395,19 +395,27 @@ impl Exchange {
     }
 
     /// Makes the head fit a body that is held whole, or none, and leaves word how to sign it.
-    fn prepare(&mut self, operation: Operation, bucket: BucketName, style: AddressStyle, signed: &Signed, body: &[u8]) {
+    fn prepare(
+        &mut self,
+        operation: Operation,
+        bucket: BucketName,
+        style: AddressStyle,
+        signed: &Signed,
+        body: &[u8],
+    ) -> Result<(), S3Error> {
         // What was read already needs no leave to be sent; a body that was not asked for does not go on.
-        for name in [EXPECT, TRANSFER_ENCODING, CONTENT_LENGTH] {
+        for name in [EXPECT, TRANSFER_ENCODING] {
             self.parts.headers.remove(name);
         }
-        if operation == Operation::PutBucketPolicy {
+        // Where one was sent it may be signed, so that one stays: `0` for a body that does not go on is right too.
+        if operation == Operation::PutBucketPolicy || self.parts.headers.contains_key(CONTENT_LENGTH) {
             self.parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         match self.shared.pass_through {
-            PassThrough::AsSent => {}
+            PassThrough::AsSent => Ok(()),
             PassThrough::Verified => {
                 let target = Target { address: Address::Bucket(bucket), style, operation };
-                self.mark_for_signing(&target, signed, SignedPayload::Sha256(hex(&Sha256::digest(body))));
+                self.mark_for_signing(&target, signed, SignedPayload::Sha256(hex(&Sha256::digest(body))))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The way of one request: address, operation, then `?policy` here or on to the inner service.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -25,6 +26,7 @@ use crate::auth::sigv4::{PayloadMode, Presented, Verified};
 use crate::s3::address::{Address, AddressError, AddressStyle, BucketName, authority_of, path_style_target};
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::{Resign, SignedPayload};
+use crate::s3::hoisted::effective_headers;
 use crate::s3::operation::{Operation, Query, classify};
 
 /// The most that is read of the body of a `CreateBucket` or `DeleteBucket`, in bytes: a configuration with fifty tags in
@@ -220,7 +222,7 @@ impl<S> Call<S> {
                 return Err(streaming_not_signed_anew().into());
             }
         };
-        self.exchange.mark_for_signing(target, signed, payload);
+        self.exchange.mark_for_signing(target, signed, payload)?;
         let answer = self.send(body).await;
         // The client's payload was wrong: that is the answer, whatever became of the aborted request.
         match fault.as_ref().and_then(super::body::Fault::get) {
@@ -269,20 +271,20 @@ impl<S> Call<S> {
                 true
             }
         };
-        if !existed {
-            // Before the store is asked, so that neither a crash nor a caller who goes away can leave a new bucket with
-            // the policy or the owner of one that was deleted behind our back.
-            self.exchange.purge(&bucket, None).await?;
-            shared.owners.deleted(&bucket).await.map_err(|error| {
-                tracing::error!(%error, "the owner of a bucket that is gone was not forgotten");
-                S3Error::new(ErrorCode::ServiceUnavailable)
-            })?;
+        // Before the store is asked, so that neither a crash nor a caller who goes away can leave a new bucket with the
+        // policy or the owner of one that was deleted behind our back. Of a caller we don't know the store judges first:
+        // nobody unknown takes anything away.
+        if !existed && creator.is_some() {
+            self.exchange.forget_the_old(&bucket).await?;
         }
         let response = self.send(RequestBody::held(body)).await?;
         // Only now, and only if it is there: else anybody could claim the names of buckets that are yet to be made.
         if !existed && response.status().is_success() {
             match shared.owners.exists(&bucket).await {
                 Ok(true) => {
+                    if creator.is_none() {
+                        self.exchange.forget_the_old(&bucket).await?;
+                    }
                     let creator = creator.as_ref().map(|account| &account.id);
                     shared.owners.created(&bucket, creator).await.map_err(|error| {
                         tracing::error!(%error, "the creator of a bucket was not recorded");
@@ -399,18 +401,43 @@ impl Exchange {
                 return Err(streaming_not_signed_anew());
             }
         };
-        self.mark_for_signing(target, signed, payload);
+        self.mark_for_signing(target, signed, payload)?;
         Ok(body)
     }
 
     /// Leaves word for the inner service how to sign the request.
-    pub(crate) fn mark_for_signing(&mut self, target: &Target, signed: &Signed, payload: SignedPayload) {
+    ///
+    /// What a presigned URL carries as parameters goes on as headers: beside a signature in the header, a store would
+    /// not look for an ACL or an encryption among the parameters.
+    pub(crate) fn mark_for_signing(
+        &mut self,
+        target: &Target,
+        signed: &Signed,
+        payload: SignedPayload,
+    ) -> Result<(), S3Error> {
+        let hoisted = match effective_headers(&self.parts.headers, &self.query()?)? {
+            Cow::Owned(headers) => Some(headers),
+            Cow::Borrowed(_) => None,
+        };
+        if let Some(headers) = hoisted {
+            self.parts.headers = headers;
+        }
         let path = match target.address.bucket() {
             Some(bucket) => path_style_target(target.style, bucket, self.parts.uri.path()).into_owned(),
             None => self.parts.uri.path().to_owned(),
         };
         let account = signed.identity.principal.account().map(|account| account.id.clone());
         self.parts.extensions.insert(Resign { account, payload, path });
+        Ok(())
+    }
+
+    /// Takes away what is left of an earlier bucket of this name.
+    async fn forget_the_old(&self, bucket: &BucketName) -> Result<(), S3Error> {
+        self.purge(bucket, None).await?;
+        self.shared.owners.deleted(bucket).await.map_err(|error| {
+            tracing::error!(%error, "the owner of a bucket that is gone was not forgotten");
+            ErrorCode::ServiceUnavailable.into()
+        })
     }
 
     async fn purge(&self, bucket: &BucketName, by: Option<&Signed>) -> Result<(), S3Error> {

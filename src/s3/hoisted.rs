@@ -3,6 +3,8 @@
 //! A presigned request may carry any `x-amz-*` header as a query parameter of that name, in any case: some SDKs move
 //! (hoist) them there when they sign, and S3 takes them as if they were headers.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::error::{ErrorCode, S3Error};
@@ -24,11 +26,11 @@ const SIGNATURE: [&str; 7] = [
 /// # Errors
 /// `InvalidArgument` where a header and a parameter of its name disagree, or the parameter's value can't be a header's:
 /// choosing one would be a guess.
-pub fn effective_headers(headers: &HeaderMap, query: &Query<'_>) -> Result<HeaderMap, S3Error> {
-    let mut all = headers.clone();
+pub fn effective_headers<'a>(headers: &'a HeaderMap, query: &Query<'_>) -> Result<Cow<'a, HeaderMap>, S3Error> {
     if !query.iter().any(|(name, _)| name.eq_ignore_ascii_case("x-amz-signature")) {
-        return Ok(all);
+        return Ok(Cow::Borrowed(headers));
     }
+    let mut all = headers.clone();
     for (name, value) in query.iter() {
         let lower = name.to_ascii_lowercase();
         if !lower.starts_with("x-amz-") || SIGNATURE.contains(&lower.as_str()) {
@@ -47,7 +49,7 @@ pub fn effective_headers(headers: &HeaderMap, query: &Query<'_>) -> Result<Heade
         }
         all.insert(name, value);
     }
-    Ok(all)
+    Ok(Cow::Owned(all))
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! Follows "Signature Calculations for the Authorization Header" of the S3 API reference: the path is signed as it is
 //! sent, encoded once and never normalised.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -21,17 +20,6 @@ use percent_encoding::percent_decode_str;
 use super::endpoint::Endpoint;
 use crate::layer::BoxError;
 use crate::s3::forward::SignedPayload;
-
-/// The query parameters that are a presigned URL's signature.
-const SIGNATURE_PARAMETERS: [&str; 7] = [
-    "X-Amz-Algorithm",
-    "X-Amz-Credential",
-    "X-Amz-Date",
-    "X-Amz-Expires",
-    "X-Amz-Security-Token",
-    "X-Amz-Signature",
-    "X-Amz-SignedHeaders",
-];
 
 static X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 static X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -128,16 +116,18 @@ pub(crate) fn unsign_headers(headers: &mut HeaderMap) {
     }
 }
 
-/// `path` with the query, less the parameters of a presigned URL. What is left keeps its bytes and its order.
+/// `path` with the query, less what a presigned URL puts there: its signature, and the `x-amz-*` headers it carries as
+/// parameters, which are headers again by now. What is left keeps its bytes and its order.
 ///
 /// # Errors
 /// When `path` cannot stand in a request line.
 pub(crate) fn unsigned_target(path: &str, query: Option<&str>) -> Result<PathAndQuery, SignError> {
     let Some(query) = query else { return path.parse().map_err(SignError::Target) };
+    let presigned = query.split('&').any(|parameter| name_of(parameter) == "x-amz-signature");
     let mut target = String::with_capacity(path.len() + 1 + query.len());
     target.push_str(path);
     let mut separator = '?';
-    for parameter in query.split('&').filter(|parameter| !is_signature_parameter(parameter)) {
+    for parameter in query.split('&').filter(|parameter| !(presigned && name_of(parameter).starts_with("x-amz-"))) {
         target.push(separator);
         target.push_str(parameter);
         separator = '&';
@@ -145,10 +135,10 @@ pub(crate) fn unsigned_target(path: &str, query: Option<&str>) -> Result<PathAnd
     PathAndQuery::try_from(target).map_err(SignError::Target)
 }
 
-fn is_signature_parameter(parameter: &str) -> bool {
+/// The parameter's name, in lower case.
+fn name_of(parameter: &str) -> String {
     let name = parameter.split('=').next().unwrap_or_default();
-    let name: Cow<'_, str> = percent_decode_str(name).decode_utf8_lossy();
-    SIGNATURE_PARAMETERS.iter().any(|known| known.eq_ignore_ascii_case(&name))
+    percent_decode_str(name).decode_utf8_lossy().to_ascii_lowercase()
 }
 
 impl fmt::Display for SignError {
@@ -178,13 +168,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_signature_leaves_the_query() {
+    fn what_presigning_put_there_leaves_the_query() {
         for (query, left) in [
             (None, "/b/k"),
             (Some(""), "/b/k?"),
             (Some("policy"), "/b/k?policy"),
             (Some("X-Amz-Algorithm=a&x=1&X-Amz-Signature=s&&y=%zz&x-id=GetObject"), "/b/k?x=1&&y=%zz&x-id=GetObject"),
-            (Some("X-Amz-Date=d&X-Amz-Expires=1&X-Amz-SignedHeaders=host&X-Amz-Credential=c"), "/b/k"),
+            (
+                Some("X-Amz-Signature=s&X-Amz-Date=d&X-Amz-Expires=1&X-Amz-SignedHeaders=host&X-Amz-Credential=c"),
+                "/b/k",
+            ),
+            (Some("X-Amz-Acl=private&X-Amz-Signature=s&versionId=1"), "/b/k?versionId=1"),
+            (Some("x-amz-acl=private&x=1"), "/b/k?x-amz-acl=private&x=1"),
             (Some("x%2Damz%2Dsignature=s&X-Amz-Security-Token=t&prefix=a+b%2Fc"), "/b/k?prefix=a+b%2Fc"),
             (Some("x-amz-signature-like=s"), "/b/k?x-amz-signature-like=s"),
         ] {

@@ -19,7 +19,9 @@ use portcullis::{BucketPolicyLayer, ChangeKind, Handler, Outcome, PassThrough, P
 use tower::{ServiceExt, service_fn};
 use tower_layer::Layer;
 
-use super::support::{Answer, Caller, OTHER, OWNER, Owners, credentials, frame_signed, request, signed, signed_with};
+use super::support::{
+    Answer, Caller, OTHER, OWNER, Owners, credentials, frame_signed, presigned, request, signed, signed_with,
+};
 
 /// A policy that lets everybody of the owner's account, and `carol` of the other, do anything.
 const OPEN: &str = r#"{"Version":"2012-10-17","Statement":[{"Sid":"Open","Effect":"Allow",
@@ -761,4 +763,37 @@ async fn nothing_unsigned_wrong_or_streaming_is_signed_anew() {
         assert_eq!(answer.verdict(), verdict, "{payload}");
     }
     assert_eq!(stack.seen(), 0);
+}
+
+#[tokio::test]
+async fn what_a_presigned_url_carries_as_parameters_is_signed_anew_as_headers() {
+    let stack = Stack::forwarding(PassThrough::Verified, None);
+    let sent = presigned(Caller("alice"), "PUT", "/photos/k?x=1", &[("x-amz-acl", "private")], "data");
+    assert_eq!(stack.send(sent).await.status, 200);
+    let (seen, _) = stack.seen.lock().unwrap().pop().unwrap();
+    assert_eq!(seen.headers()["x-amz-acl"], "private");
+    assert_eq!(seen.extensions().get::<Resign>().unwrap().payload, SignedPayload::Unsigned);
+}
+
+#[tokio::test]
+async fn a_presigned_policy_call_is_judged_like_any_other() {
+    for (caller, expected_owner, verdict) in
+        [("alice", OWNER, "204"), ("alice", OTHER, "403 AccessDenied"), ("bob", OWNER, "403 AccessDenied")]
+    {
+        let parameters = [("x-amz-expected-bucket-owner", expected_owner)];
+        let put = presigned(Caller(caller), "PUT", "/photos?policy", &parameters, OPEN);
+        assert_eq!(Stack::storing().send(put).await.verdict(), verdict, "{caller} {expected_owner}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_unknown_takes_away_what_a_lost_bucket_left() {
+    let mut stack = Stack::storing();
+    stack.put(Caller("root"), OPEN).await;
+    stack.owners.0.lock().unwrap().clear();
+    // The store refuses, as it does an anonymous caller.
+    stack.inner_status = 403;
+    assert_eq!(stack.send(request("PUT", "/photos", &[], "")).await.status, 403);
+    let bucket = BucketName::parse("photos").unwrap();
+    assert!(stack.store.get(&bucket).await.unwrap().is_some());
 }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
-    sign,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningSettings,
+    UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
@@ -209,6 +209,43 @@ pub(crate) async fn signed_with(
     request.headers_mut().remove("x-amz-content-sha256");
     instructions.apply_to_request_http1x(&mut request);
     request
+}
+
+/// A request with a presigned URL that carries `hoisted` as parameters, as some SDKs do it.
+pub(crate) fn presigned(
+    caller: Caller,
+    method: &str,
+    target: &str,
+    hoisted: &[(&str, &str)],
+    body: &'static str,
+) -> Request<Full<Bytes>> {
+    let mut target = target.to_owned();
+    for (name, value) in hoisted {
+        target.push_str(&format!("&{name}={value}"));
+    }
+    let identity = Credentials::new(caller.key(), caller.secret(), None, None, "test").into();
+    let mut settings = SigningSettings::default();
+    settings.signature_location = SignatureLocation::QueryParams;
+    settings.expires_in = Some(Duration::from_secs(60));
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    let params = v4::SigningParams::builder()
+        .identity(&identity)
+        .region("us-east-1")
+        .name("s3")
+        .time(SystemTime::now())
+        .settings(settings)
+        .build()
+        .unwrap()
+        .into();
+    let url = format!("http://s3.localhost{target}");
+    let signable = SignableRequest::new(method, &url, std::iter::empty(), SignableBody::UnsignedPayload).unwrap();
+    let (instructions, _) = sign(signable, &params).unwrap().into_parts();
+    for (name, value) in instructions.params() {
+        let value = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
+        target.push_str(&format!("&{name}={value}"));
+    }
+    request(method, &target, &[], body)
 }
 
 /// The pieces in aws-chunked framing, each signed after the one before it, the first after `request`'s own signature.
