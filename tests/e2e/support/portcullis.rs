@@ -1,0 +1,146 @@
+//! The program under test: its configuration, and its life.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::people::{ACME, OPERATOR, identity_file};
+use super::process::{Server, free_address, http_status};
+
+/// The binary that cargo built for this test run.
+pub(crate) fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.env_remove("RUST_LOG").env("NO_COLOR", "1");
+    command
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handler {
+    Store,
+    Forward,
+}
+
+/// What differs between tests; the rest of `proxy.toml` is the same everywhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// `http://…` or `embedded:DIR`.
+    pub(crate) upstream: String,
+    pub(crate) region: String,
+    /// `preserve` or `resign`.
+    pub(crate) auth: &'static str,
+    pub(crate) handler: Handler,
+    pub(crate) lockout_guard: bool,
+    /// For `limits.idle_timeout` and `limits.request_header_timeout`.
+    pub(crate) patience: &'static str,
+    pub(crate) log_format: &'static str,
+}
+
+impl Settings {
+    pub(crate) fn new(upstream: String, region: &str, auth: &'static str) -> Self {
+        Self {
+            upstream,
+            region: region.to_owned(),
+            auth,
+            handler: Handler::Store,
+            lockout_guard: true,
+            patience: "60s",
+            log_format: "json",
+        }
+    }
+
+    fn proxy_toml(&self, directory: &Path, listen: SocketAddr, admin: SocketAddr) -> String {
+        let Self { upstream, region, auth, handler, lockout_guard, patience, log_format } = self;
+        let handler = match handler {
+            Handler::Store => "store",
+            Handler::Forward => "forward",
+        };
+        format!(
+            r#"[listen]
+address = "{listen}"
+domains = ["s3.localhost"]
+
+[admin]
+address = "{admin}"
+
+[upstream]
+endpoint = "{upstream}"
+region = "{region}"
+auth = "{auth}"
+access_key_id = "{key}"
+secret_access_key_env = "PORTCULLIS_UPSTREAM_SECRET"
+
+[policy]
+handler = "{handler}"
+enforcement = "off"
+lockout_guard = {lockout_guard}
+
+[store]
+url = "redb:{directory}/policies.redb"
+
+[identity]
+file = "{directory}/identities.toml"
+
+[ownership]
+sources = ["static", "registry", "default"]
+default_account = "{ACME}"
+
+[[ownership.bucket]]
+name = "static-globex-*"
+account = "{globex}"
+
+[limits]
+request_header_timeout = "{patience}"
+idle_timeout = "{patience}"
+drain_timeout = "5s"
+
+[log]
+format = "{log_format}"
+level = "info"
+audit = "{directory}/audit.log"
+"#,
+            directory = directory.display(),
+            key = OPERATOR.access_key_id,
+            globex = super::people::GLOBEX,
+        )
+    }
+}
+
+/// A running proxy with a directory of its own.
+pub(crate) struct Portcullis {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) directory: PathBuf,
+    pub(crate) server: Server,
+}
+
+impl Portcullis {
+    /// Writes `proxy.toml` and the identity file into `directory`, and starts.
+    pub(crate) fn start(directory: &Path, settings: &Settings) -> Self {
+        let (address, admin) = (free_address(), free_address());
+        fs::write(directory.join("proxy.toml"), settings.proxy_toml(directory, address, admin)).unwrap();
+        fs::write(directory.join("identities.toml"), identity_file()).unwrap();
+        let server = serve(directory, admin);
+        Self { address, admin, directory: directory.to_owned(), server }
+    }
+
+    /// Starts again with the same configuration, addresses and data, after a kill.
+    pub(crate) fn restart(&mut self) {
+        self.server = serve(&self.directory, self.admin);
+    }
+
+    /// The lines of the audit log.
+    pub(crate) fn audit_lines(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.directory.join("audit.log")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+fn serve(directory: &Path, admin: SocketAddr) -> Server {
+    let mut command = binary();
+    command
+        .args(["serve", "--config"])
+        .arg(directory.join("proxy.toml"))
+        .env("PORTCULLIS_UPSTREAM_SECRET", OPERATOR.secret_access_key);
+    Server::start("portcullis", directory, &mut command).ready_when(|_| http_status(admin, "/readyz") == Some(200))
+}

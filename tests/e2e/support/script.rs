@@ -1,0 +1,45 @@
+//! Runs the Python scripts.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::cache::python_tool;
+use super::process::{Finished, run};
+use super::stack::Stack;
+
+/// No script may take longer, whatever hangs.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Runs `tests/e2e/py/NAME.py` against the stack; panics with its output when it fails.
+pub(crate) fn check(name: &str, stack: &Stack) {
+    let Finished { code, stdout, stderr } = run(&mut command(name, stack), LIMIT);
+    let ended = code.map_or_else(|| format!("did not end within {LIMIT:?}"), |code| format!("exited with {code}"));
+    assert!(code == Some(0), "{name}.py {ended}\n{stdout}{stderr}");
+}
+
+/// The command that runs `tests/e2e/py/NAME.py`.
+pub(crate) fn command(name: &str, stack: &Stack) -> Command {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/e2e/py/{name}.py"));
+    let mut command = Command::new(python_tool("python"));
+    // -B: no compiled files in the tree.
+    command.args(["-B", "-u"]).arg(script).env("PORTCULLIS_E2E", stack.describe().to_string());
+    isolate(&mut command, stack.directory());
+    command
+}
+
+/// Keeps the machine's own AWS and proxy settings out of a client.
+pub(crate) fn isolate(command: &mut Command, home: &Path) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("AWS_") || text.to_ascii_lowercase().ends_with("_proxy") {
+            command.env_remove(&name);
+        }
+    }
+    command
+        .env("HOME", home)
+        .env("AWS_CONFIG_FILE", home.join("no-aws-config"))
+        .env("AWS_SHARED_CREDENTIALS_FILE", home.join("no-aws-credentials"))
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_PAGER", "");
+}
