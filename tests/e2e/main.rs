@@ -1,16 +1,15 @@
 //! The real binary, driven by the clients people use: the aws CLI and boto3.
 //!
-//! | file | what it shows |
-//! |---|---|
-//! | `contract.rs` | the contract of `PUT`, `GET` and `DELETE ?policy`, over embedded store and Garage, `preserve` and `resign` |
-//! | `forward.rs` | the same with `handler = "forward"`, over a store that answers `?policy` itself (`moto_server`) |
-//! | `passthrough.rs` | all other traffic on Garage: the aws CLI's file commands, multipart, odd keys, streaming uploads |
-//! | `durability.rs` | concurrent writers, and `kill -9` between them |
-//! | `bad_input.rs` | broken and stalled requests, over raw sockets |
-//! | `command_line.rs` | `sandbox`, `check`, `policy validate` |
-//! | `operations.rs` | health, access log, audit log, configuration reload |
-//! | `support/` | starts and stops servers; installs what is missing into a cache outside the tree |
-//! | `py/` | the scripts that speak S3; `py/harness.py` is what they share |
+//! - `contract.rs`: the contract of `PUT`, `GET` and `DELETE ?policy`, over the embedded store and over Garage, in
+//!   `preserve` and in `resign`;
+//! - `forward.rs`: the same with `handler = "forward"`, over a store that answers `?policy` itself (`moto_server`);
+//! - `passthrough.rs`: all other traffic on Garage: the aws CLI's file commands, multipart, odd keys, streams;
+//! - `durability.rs`: concurrent writers, and `kill -9` between them;
+//! - `bad_input.rs`: broken and stalled requests, over raw sockets;
+//! - `command_line.rs`: `sandbox`, `check`, `policy validate`;
+//! - `operations.rs`: health, access log, audit log, identities read again;
+//! - `support/`: starts and stops servers; installs what is missing into a cache outside the tree;
+//! - `py/`: the scripts that speak S3; `py/harness.py` is what they share.
 //!
 //! Every test has servers, ports and directories of its own. Nothing is skipped: what cannot be installed fails.
 #![cfg(feature = "proxy")]

@@ -39,7 +39,7 @@ fn every_request_has_one_log_line_and_every_change_one_audit_line() {
     let access = || -> Vec<Value> {
         let text = stack.proxy.server.stdout() + &stack.proxy.server.stderr();
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line.to_string().contains("\"status\"")).collect()
+        lines.filter(|line| line["target"] == "portcullis::access").collect()
     };
     // CreateBucket, four about the policy, PutObject.
     assert!(eventually(SOON, || access().len() >= 6), "{:#?}", access());
@@ -54,6 +54,22 @@ fn every_request_has_one_log_line_and_every_change_one_audit_line() {
     let everything = stack.proxy.server.stdout() + &stack.proxy.server.stderr() + &audit.join("\n");
     for person in PEOPLE.iter().chain([&OPERATOR]) {
         assert!(!everything.contains(person.secret_access_key), "the secret of {} was logged", person.name);
+    }
+}
+
+#[test]
+fn the_log_for_people_has_one_line_a_request_too() {
+    let stack = Stack::start_with(Backend::Embedded, Auth::Preserve, |settings| settings.log_format = "text");
+    check("changes", &stack);
+    let lines = || {
+        let text = stack.proxy.server.stdout() + &stack.proxy.server.stderr();
+        text.lines().filter(|line| line.contains("/logged")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(eventually(SOON, || lines().len() >= 6), "{:#?}", lines());
+    let lines = lines();
+    assert_eq!(lines.len(), 6, "{lines:#?}");
+    for word in ["PUT", "/logged?policy", "204", "403", "DELETE", "an%20object"] {
+        assert!(lines.iter().any(|line| line.contains(word)), "{word}: {lines:#?}");
     }
 }
 

@@ -73,7 +73,7 @@ def a_multipart_upload_of_100_mib():
         answer = aws("acme-root", "s3api", "get-object", "--bucket", B, "--key", "large", "--range", wanted, str(down))
         first, _, last = wanted.removeprefix("bytes=").partition("-")
         data = up.read_bytes()
-        data = data[-int(last):] if not first else data[int(first):int(last) + 1 if last else None]
+        data = data[-int(last) :] if not first else data[int(first) : int(last) + 1 if last else None]
         assert down.read_bytes() == data, wanted
         assert json.loads(answer.stdout)["ContentLength"] == len(data), wanted
     url = aws("acme-root", "s3", "presign", f"s3://{B}/large").stdout.strip()

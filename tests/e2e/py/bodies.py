@@ -1,4 +1,4 @@
-"""Framed, digested and broken bodies of PUT ?policy: accepted when sound, S3's error when not, and never stored then."""
+"""Framed, digested and broken bodies of PUT ?policy: taken when sound, S3's error when not, and never stored then."""
 
 import base64
 import hashlib
@@ -9,9 +9,7 @@ import urllib.parse
 
 from awscrt import checksums
 
-from harness import (
-    ACME, ENDPOINT, Signer, Table, chunked, expect, harmless, make_bucket, signed, statement, user,
-)
+from harness import ACME, ENDPOINT, Signer, Table, chunked, expect, harmless, make_bucket, signed, statement, user
 
 table = Table()
 B = make_bucket("bodies")
@@ -35,11 +33,13 @@ def stored():
 
 def refused(claim, expected, call):
     """Refused as expected, and the policy from before still in force."""
+
     def run():
         put(KEPT.encode())
         answer = call().brief()
         assert stored() == KEPT.encode(), "a refused body was stored"
         return answer
+
     table.row(claim, expected, run)
 
 
@@ -48,14 +48,15 @@ def accepted(claim, body, call):
         answer = call().brief()
         expect(stored(), body)
         return answer
+
     table.row(claim, 204, run)
 
 
 def sized(length):
     """A policy of `length` bytes that normalising leaves as it is."""
     arn = f"arn:aws:s3:::{B}"
-    empty = '{"Version":"2012-10-17","Statement":[{"Sid":"%s","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"%s/*"}]}'
-    return (empty % ("x" * (length - len(empty % ("", arn))), arn)).encode()
+    plain = json.dumps({"Version": "2012-10-17", "Statement": [{"Sid": "", **statement(B)}]}, separators=(",", ":"))
+    return plain.replace('"Sid":""', '"Sid":"%s"' % ("x" * (length - len(plain)))).encode()
 
 
 def lines(head):
@@ -87,8 +88,13 @@ refused("another hash than was signed", (400, "XAmzContentSHA256Mismatch"), lamb
 
 # --- aws-chunked
 
-LONG = json.dumps({"Version": "2012-10-17", "Id": "long" * 60, "Statement": [
-    statement(B, principal=user(ACME, "alice"), Sid="Chunked")]}).encode()
+LONG = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Id": "long" * 60,
+        "Statement": [statement(B, principal=user(ACME, "alice"), Sid="Chunked")],
+    }
+).encode()
 CRC32 = ("x-amz-checksum-crc32", b64(checksums.crc32(LONG), 4))
 WRONG = ("x-amz-checksum-crc32", b64(checksums.crc32(LONG) ^ 1, 4))
 
@@ -97,23 +103,56 @@ accepted("signed chunks and trailer", LONG, lambda: chunked("acme-root", TARGET,
 accepted("unsigned chunks and trailer", LONG, lambda: chunked("acme-root", TARGET, LONG, UNSIGNED_TRAILER, CRC32))
 for algorithm in ("crc32c", "crc64nvme"):
     value = b64(getattr(checksums, algorithm)(LONG), 4 if algorithm == "crc32c" else 8)
-    accepted(f"unsigned chunks and a {algorithm} trailer", LONG, lambda: chunked(
-        "acme-root", TARGET, LONG, UNSIGNED_TRAILER, (f"x-amz-checksum-{algorithm}", value)))
+    accepted(
+        f"unsigned chunks and a {algorithm} trailer",
+        LONG,
+        lambda: chunked("acme-root", TARGET, LONG, UNSIGNED_TRAILER, (f"x-amz-checksum-{algorithm}", value)),
+    )
 refused("a wrong trailer", (400, "BadDigest"), lambda: chunked("acme-root", TARGET, LONG, UNSIGNED_TRAILER, WRONG))
-refused("a wrong trailer, signed", (400, "BadDigest"), lambda: chunked("acme-root", TARGET, LONG, SIGNED_TRAILER, WRONG))
-refused("a chunk changed on the way", (403, "SignatureDoesNotMatch"), lambda: chunked(
-    "acme-root", TARGET, LONG, SIGNED, spoil=lambda framed: framed.replace(b"Chunked", b"Changed")))
-refused("the first chunk's signature changed", (403, "SignatureDoesNotMatch"), lambda: chunked(
-    "acme-root", TARGET, LONG, SIGNED, spoil=lambda framed: framed[:30] + b"0000" + framed[34:]))
-refused("a signed trailer changed on the way", (403, "SignatureDoesNotMatch"), lambda: chunked(
-    "acme-root", TARGET, LONG, SIGNED_TRAILER, CRC32,
-    spoil=lambda framed: framed.replace(CRC32[1].encode(), WRONG[1].encode())))
-refused("the last chunk is missing", (400, "IncompleteBody"), lambda: chunked(
-    "acme-root", TARGET, LONG, SIGNED, spoil=lambda framed: framed[:framed.rindex(b"0;chunk")]))
-refused("a chunk size that is no number", (400, "InvalidChunkSizeError"), lambda: chunked(
-    "acme-root", TARGET, LONG, UNSIGNED_TRAILER, CRC32, spoil=lambda framed: b"zz" + framed))
-refused("another decoded length than announced", (400, "IncompleteBody"), lambda: chunked(
-    "acme-root", TARGET, LONG, UNSIGNED_TRAILER, CRC32, headers={"x-amz-decoded-content-length": str(len(LONG) + 1)}))
+refused(
+    "a wrong trailer, signed", (400, "BadDigest"), lambda: chunked("acme-root", TARGET, LONG, SIGNED_TRAILER, WRONG)
+)
+refused(
+    "a chunk changed on the way",
+    (403, "SignatureDoesNotMatch"),
+    lambda: chunked(
+        "acme-root", TARGET, LONG, SIGNED, spoil=lambda framed: framed.replace(b"2012-10-17", b"2008-10-17")
+    ),
+)
+refused(
+    "the first chunk's signature changed",
+    (403, "SignatureDoesNotMatch"),
+    lambda: chunked("acme-root", TARGET, LONG, SIGNED, spoil=lambda framed: framed[:30] + b"0000" + framed[34:]),
+)
+refused(
+    "a signed trailer changed on the way",
+    (403, "SignatureDoesNotMatch"),
+    lambda: chunked(
+        "acme-root",
+        TARGET,
+        LONG,
+        SIGNED_TRAILER,
+        CRC32,
+        spoil=lambda framed: framed.replace(CRC32[1].encode(), WRONG[1].encode()),
+    ),
+)
+refused(
+    "the last chunk is missing",
+    (400, "IncompleteBody"),
+    lambda: chunked("acme-root", TARGET, LONG, SIGNED, spoil=lambda framed: framed[: framed.rindex(b"0;chunk")]),
+)
+refused(
+    "a chunk size that is no number",
+    (400, "InvalidRequest"),
+    lambda: chunked("acme-root", TARGET, LONG, UNSIGNED_TRAILER, CRC32, spoil=lambda framed: b"zz" + framed),
+)
+refused(
+    "another decoded length than announced",
+    (400, "IncompleteBody"),
+    lambda: chunked(
+        "acme-root", TARGET, LONG, UNSIGNED_TRAILER, CRC32, headers={"x-amz-decoded-content-length": str(len(LONG) + 1)}
+    ),
+)
 
 # --- what is no policy
 
@@ -125,7 +164,11 @@ refused("not UTF-8", MALFORMED, lambda: put(BODY.replace(b"Digest", b"Dig\xffest
 refused("a lone surrogate", MALFORMED, lambda: put(BODY.replace(b"Digest", b"\\ud800")))
 refused("30,000 open brackets", MALFORMED, lambda: put(b'{"Statement":' + b"[" * 30_000))
 refused("10,000 nested objects", MALFORMED, lambda: put(b'{"Statement":' + b'{"a":' * 10_000 + b"1" + b"}" * 10_001))
-refused("the same element twice", MALFORMED, lambda: put(BODY.replace(b'"Effect": "Allow"', b'"Effect": "Deny", "Effect": "Allow"')))
+refused(
+    "the same element twice",
+    MALFORMED,
+    lambda: put(BODY.replace(b'"Effect": "Allow"', b'"Effect": "Deny", "Effect": "Allow"')),
+)
 refused("two documents", MALFORMED, lambda: put(BODY + BODY))
 refused("20,481 bytes", MALFORMED, lambda: put(sized(20_481)))
 refused("64 KiB and one byte", MALFORMED, lambda: put(sized(65_537)))
@@ -138,6 +181,7 @@ accepted("20,480 bytes", sized(20_480), lambda: put(sized(20_480)))
 
 
 # --- what the body must not be read for
+
 
 @table.case
 def a_denied_caller_who_expects_100_never_sends_the_body():

@@ -1,15 +1,29 @@
 """`handler = "forward"` before a store that answers ?policy itself: the contract first, then the store's own answer."""
 
 from harness import (
-    ACME, STORE, Table, client, expect, harmless, make_bucket, outcome, policy, send, signed, statement, user,
+    ACME,
+    STORE,
+    Table,
+    client,
+    expect,
+    harmless,
+    make_bucket,
+    outcome,
+    policy,
+    send,
+    signed,
+    statement,
+    user,
 )
 
 table = Table()
 DENIED, NOT_ALLOWED = (403, "AccessDenied"), (405, "MethodNotAllowed")
 B = make_bucket("forwarded")
 TARGET = f"/{B}?policy"
-ODD = ('{ "Statement":\n[{"Action":["s3:GetObject"],"Resource":"arn:aws:s3:::%s\\/*",  "Effect":"Allow",'
-       '"Principal":"*","Sid":"\\u00fcn\u00ef"}],"Version":"2012-10-17"}\n' % B).encode()
+ODD = (
+    '{ "Statement":\n[{"Action":["s3:GetObject"],"Resource":"arn:aws:s3:::%s\\/*",  "Effect":"Allow",'
+    '"Principal":"*","Sid":"\\u00fcn\u00ef"}],"Version":"2012-10-17"}\n' % B
+).encode()
 
 
 def put(who, document=None, **more):
@@ -45,9 +59,13 @@ def a_deletion_is_forwarded_too():
 OK = put("acme-root")
 table.row("the owner's root", True, lambda: OK in (200, 204))
 for claim, who, expected in [
-    ("a permitted user", "alice", OK), ("no permission", "bob", DENIED), ("an explicit deny", "carol", DENIED),
-    ("another account, permitted", "dave", NOT_ALLOWED), ("another account's root", "globex-root", NOT_ALLOWED),
-    ("another account, not permitted", "erin", DENIED), ("nobody", None, DENIED),
+    ("a permitted user", "alice", OK),
+    ("no permission", "bob", DENIED),
+    ("an explicit deny", "carol", DENIED),
+    ("another account, permitted", "dave", NOT_ALLOWED),
+    ("another account's root", "globex-root", NOT_ALLOWED),
+    ("another account, not permitted", "erin", DENIED),
+    ("nobody", None, DENIED),
 ]:
     table.row(claim, expected, lambda: put(who))
 
@@ -65,8 +83,9 @@ def a_refused_request_never_reaches_the_store():
 def the_policy_at_the_store_decides_about_the_next():
     put("acme-root", policy(statement(B, "Deny", user(ACME, "alice"), "s3:PutBucketPolicy")))
     expect(put("alice"), DENIED)
-    expect(put("acme-root", policy(statement(B, "Allow", user(ACME, "bob"), "s3:PutBucketPolicy"))), OK)
-    expect(put("bob"), OK)
+    granted = policy(statement(B, "Allow", user(ACME, "bob"), "s3:PutBucketPolicy"))
+    expect(put("acme-root", granted), OK)
+    expect(put("bob", granted), OK)
 
 
 @table.case
@@ -77,8 +96,11 @@ def the_lock_out_guard_holds_here_too():
     expect(at_the_store().body, locks_out.encode())
 
 
-table.row("a missing bucket", (404, "NoSuchBucket"), lambda: outcome(
-    lambda: client("acme-root").put_bucket_policy(Bucket="not-there", Policy=harmless("not-there"))))
+table.row(
+    "a missing bucket",
+    (404, "NoSuchBucket"),
+    lambda: outcome(lambda: client("acme-root").put_bucket_policy(Bucket="not-there", Policy=harmless("not-there"))),
+)
 
 
 @table.case

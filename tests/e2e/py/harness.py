@@ -4,6 +4,7 @@ The signing here is written from the documentation of Signature Version 4, apart
 because botocore cleans up paths and never sends what a broken client would.
 """
 
+import contextlib
 import datetime
 import hashlib
 import hmac
@@ -19,6 +20,7 @@ import xml.etree.ElementTree as ET
 import boto3
 import botocore.auth
 import botocore.config
+import botocore.crt.auth
 import botocore.exceptions
 
 E2E = json.loads(os.environ["PORTCULLIS_E2E"])
@@ -30,6 +32,7 @@ EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 # --- clients
+
 
 def client(who, endpoint=None, secret=None, **config):
     """A boto3 client that signs as `who` (a name, a (key, secret) pair, or None for nobody) and never retries."""
@@ -87,6 +90,7 @@ def aws(who, *arguments, endpoint=None, check=True, **environment):
 
 # --- policies
 
+
 def user(account, name):
     return f"arn:aws:iam::{account}:user/{name}"
 
@@ -114,6 +118,7 @@ def harmless(bucket, marker="Harmless"):
 
 # --- outcomes
 
+
 class Table:
     """Rows of expectation and call. Every row runs; the ones that fail are printed, and the script ends with 1."""
 
@@ -132,8 +137,10 @@ class Table:
 
     def case(self, function):
         """A case that speaks for itself by its name; it fails by raising."""
+
         def run():
             function()
+
         self.row(function.__name__.replace("_", " "), None, run)
         return function
 
@@ -149,37 +156,42 @@ def expect(got, wanted):
     assert got == wanted, f"expected {wanted!r}, got {got!r}"
 
 
-def outcome(call):
-    """The status of a boto3 call, or (status, code) of its refusal; the headers of ours are checked on the way."""
+def outcome(call, ours=True):
+    """The status of a boto3 call, or (status, code) of its refusal. Answers of ours have their headers checked."""
+    code = None
     try:
         answer = call()
     except botocore.exceptions.ClientError as error:
-        answer = error.response
-        check_headers(answer["ResponseMetadata"]["HTTPHeaders"])
-        return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]
-    check_headers(answer["ResponseMetadata"]["HTTPHeaders"])
-    return answer["ResponseMetadata"]["HTTPStatusCode"]
+        answer, code = error.response, error.response["Error"]["Code"]
+    metadata = answer["ResponseMetadata"]
+    if ours or code:
+        check_headers(metadata["HTTPHeaders"])
+    return (metadata["HTTPStatusCode"], code) if code else metadata["HTTPStatusCode"]
 
 
 def check_headers(headers):
+    """What every answer of the proxy's own carries."""
     missing = [name for name in ("x-amz-request-id", "x-amz-id-2", "date", "server") if not headers.get(name)]
     assert E2E["backend"] == "moto" or not missing, f"answer without {missing}: {headers}"
     assert E2E["backend"] == "moto" or headers["server"] == "portcullis", headers
 
 
+@contextlib.contextmanager
 def at(moment):
-    """Moves botocore's clock: `with at(datetime): …`."""
-    class Moved:
-        def __enter__(self):
-            self.before = botocore.auth.get_current_datetime
-            botocore.auth.get_current_datetime = lambda remove_tzinfo=True: moment.replace(
-                tzinfo=None if remove_tzinfo else datetime.timezone.utc
-            )
+    """Moves botocore's clock, that of both its signers."""
 
-        def __exit__(self, *_):
-            botocore.auth.get_current_datetime = self.before
+    def moved(remove_tzinfo=True):
+        return moment.replace(tzinfo=None) if remove_tzinfo else moment
 
-    return Moved()
+    modules = [botocore.auth, botocore.crt.auth]
+    before = [module.get_current_datetime for module in modules]
+    for module in modules:
+        module.get_current_datetime = moved
+    try:
+        yield
+    finally:
+        for module, clock in zip(modules, before):
+            module.get_current_datetime = clock
 
 
 def now(**delta):
@@ -187,6 +199,7 @@ def now(**delta):
 
 
 # --- raw requests
+
 
 class Answer:
     def __init__(self, response):
@@ -256,18 +269,18 @@ class Signer:
             "x-amz-content-sha256": payload_hash,
         }
         signed = sorted(lower)
-        canonical = "\n".join([
-            method,
-            path,
-            "&".join(f"{name}={value}" for name, value in pairs),
-            *(f"{name}:{' '.join(lower[name].split())}" for name in signed),
-            "",
-            ";".join(signed),
-            payload_hash,
-        ])
-        text = "\n".join(
-            ["AWS4-HMAC-SHA256", self.stamp, self.scope, hashlib.sha256(canonical.encode()).hexdigest()]
+        canonical = "\n".join(
+            [
+                method,
+                path,
+                "&".join(f"{name}={value}" for name, value in pairs),
+                *(f"{name}:{' '.join(lower[name].split())}" for name in signed),
+                "",
+                ";".join(signed),
+                payload_hash,
+            ]
         )
+        text = "\n".join(["AWS4-HMAC-SHA256", self.stamp, self.scope, hashlib.sha256(canonical.encode()).hexdigest()])
         self.seed = self._mac(self.signing_key, text).hex()
         lower["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={self.key}/{self.scope}, "

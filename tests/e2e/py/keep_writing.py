@@ -15,7 +15,7 @@ def keep_writing(bucket):
     number = FIRST
     while True:
         try:
-            status = signed("acme-root", "PUT", f"/{bucket}?policy", harmless(bucket, str(number)).encode()).status
+            status = signed("globex-root", "PUT", f"/{bucket}?policy", harmless(bucket, str(number)).encode()).status
         except (OSError, http.client.HTTPException):
             return
         if status != 204:

@@ -8,9 +8,7 @@ import zlib
 
 import requests
 
-from harness import (
-    AUTH, ENDPOINT, STORE, Signer, Table, chunked, client, expect, make_bucket, outcome, signed,
-)
+from harness import AUTH, ENDPOINT, STORE, Signer, Table, chunked, client, expect, make_bucket, outcome, signed
 
 table = Table()
 THROUGH, DIRECT = make_bucket("keys-through"), make_bucket("keys-direct")
@@ -25,9 +23,32 @@ def listing(bucket):
 # --- keys: each is put once through the proxy, once at the store; then both buckets hold the same
 
 WIRE = [
-    "a//b", "//lead", "trail//", "a%252Fb", "a%2Fb", "../x", "a/../b", "./y", "a/./b", "a%2Bb%20c", "%C3%BCn%C3%AF", "policy",
-    "acl", "q%3Fpolicy", "amp%26eq%3D", "semi%3Bcolon%3A", "hash%23", "quote%27%22", "back%5Cslash", "tilde~",
-    "star%2A", "paren%28%29", "nul%01", "percent%25", "emoji%F0%9F%98%80", "long" * 250,
+    "a//b",
+    "//lead",
+    "trail//",
+    "a%252Fb",
+    "a%2Fb",
+    "../x",
+    "a/../b",
+    "./y",
+    "a/./b",
+    "a%2Bb%20c",
+    "%C3%BCn%C3%AF",
+    "policy",
+    "acl",
+    "q%3Fpolicy",
+    "amp%26eq%3D",
+    "semi%3Bcolon%3A",
+    "hash%23",
+    "quote%27%22",
+    "back%5Cslash",
+    "tilde~",
+    "star%2A",
+    "paren%28%29",
+    "nul%01",
+    "percent%25",
+    "emoji%F0%9F%98%80",
+    "long" * 250,
 ]
 for wire in WIRE:
     body = f"body of {wire}".encode()
@@ -39,6 +60,7 @@ for wire in WIRE:
         got = signed("alice", "GET", f"/{THROUGH}/{wire}")
         expected = signed("alice", "GET", f"/{DIRECT}/{wire}", endpoint=STORE)
         assert (got.status, got.body) == (expected.status, expected.body), (got.body, expected.body)
+
     table.row(f"the key sent as {wire[:40]}", None, same)
 
 
@@ -69,10 +91,24 @@ DATA = bytes(range(256)) * 4096
 @table.case
 def metadata_and_headers_survive():
     client("acme-root").put_object(
-        Bucket=B, Key="meta", Body=DATA, ContentType="text/x-odd", CacheControl="max-age=7",
-        ContentDisposition='attachment; filename="a b.txt"', Metadata={"one": "1", "two": "z w"})
+        Bucket=B,
+        Key="meta",
+        Body=DATA,
+        ContentType="text/x-odd",
+        CacheControl="max-age=7",
+        ContentDisposition='attachment; filename="a b.txt"',
+        Metadata={"one": "1", "two": "z w"},
+    )
     through, direct = (client("acme-root", at).head_object(Bucket=B, Key="meta") for at in (ENDPOINT, STORE))
-    for name in ("ContentLength", "ContentType", "CacheControl", "ContentDisposition", "ETag", "Metadata", "LastModified"):
+    for name in (
+        "ContentLength",
+        "ContentType",
+        "CacheControl",
+        "ContentDisposition",
+        "ETag",
+        "Metadata",
+        "LastModified",
+    ):
         assert through[name] == direct[name], name
     assert through["Metadata"] == {"one": "1", "two": "z w"}
 
@@ -128,8 +164,12 @@ def an_upload_cut_off_never_becomes_an_object():
     head = Signer("acme-root").sign("PUT", target, hashlib.sha256(DATA).hexdigest())
     head["content-length"] = str(len(DATA))
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
-        connection.sendall(f"PUT {target} HTTP/1.1\r\n".encode()
-                           + b"".join(f"{k}: {v}\r\n".encode() for k, v in head.items()) + b"\r\n" + DATA[:300_000])
+        connection.sendall(
+            f"PUT {target} HTTP/1.1\r\n".encode()
+            + b"".join(f"{k}: {v}\r\n".encode() for k, v in head.items())
+            + b"\r\n"
+            + DATA[:300_000]
+        )
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(65536):
             pass
@@ -160,6 +200,7 @@ for mode, trailer in [
     ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER", CRC32),
     ("STREAMING-UNSIGNED-PAYLOAD-TRAILER", CRC32),
 ]:
+
     def streaming():
         key = f"streamed-{mode.lower()}"
         through = chunked("acme-root", f"/{B}/{key}", DATA, mode, trailer, size=65536)
@@ -174,17 +215,27 @@ for mode, trailer in [
             expect(client("acme-root", STORE).get_object(Bucket=B, Key=key)["Body"].read(), DATA)
         else:
             assert through.body.replace(B.encode(), DIRECT.encode()) == direct.body, (through.body, direct.body)
+
     table.row(f"an upload of {mode}", None, streaming)
 
 
 # --- who may, with `resign`: the store no longer sees the caller, so the proxy must
 
 if AUTH == "resign":
-    table.row("a wrong secret", (403, "SignatureDoesNotMatch"), lambda: outcome(
-        lambda: client("alice", secret="0" * 64).get_object(Bucket=B, Key="after")))
-    table.row("an unknown key", (403, "InvalidAccessKeyId"), lambda: outcome(
-        lambda: client(("GK00000000000000000000beef", "0" * 64)).get_object(Bucket=B, Key="after")))
-    table.row("the upstream's own key is not a caller's", (403, "InvalidAccessKeyId"), lambda: outcome(
-        lambda: client("operator").get_object(Bucket=B, Key="after")))
+    table.row(
+        "a wrong secret",
+        (403, "SignatureDoesNotMatch"),
+        lambda: outcome(lambda: client("alice", secret="0" * 64).get_object(Bucket=B, Key="after")),
+    )
+    table.row(
+        "an unknown key",
+        (403, "InvalidAccessKeyId"),
+        lambda: outcome(lambda: client(("GK00000000000000000000beef", "0" * 64)).get_object(Bucket=B, Key="after")),
+    )
+    table.row(
+        "the upstream's own key is not a caller's",
+        (403, "InvalidAccessKeyId"),
+        lambda: outcome(lambda: client("operator").get_object(Bucket=B, Key="after")),
+    )
 
 table.finish()

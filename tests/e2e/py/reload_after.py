@@ -2,7 +2,7 @@
 
 import time
 
-from harness import client, harmless, outcome, Table
+from harness import Table, client, harmless, outcome
 
 table = Table()
 B = "reloaded"

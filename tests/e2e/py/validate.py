@@ -63,11 +63,13 @@ ACCEPTED = {
 
 
 def validate(text):
-    return subprocess.run([E2E["binary"], "policy", "validate", "--bucket", B, "-"],
-                          input=text.encode(), capture_output=True, timeout=60)
+    return subprocess.run(
+        [E2E["binary"], "policy", "validate", "--bucket", B, "-"], input=text.encode(), capture_output=True, timeout=60
+    )
 
 
 for claim, text in REFUSED.items():
+
     def same():
         answer = signed("acme-root", "PUT", f"/{B}?policy", text.encode())
         assert answer.brief() == (400, "MalformedPolicy"), answer.brief()
@@ -77,13 +79,16 @@ for claim, text in REFUSED.items():
         detail = ET.fromstring(answer.body).findtext("Detail")
         wanted = f"error: MalformedPolicy: {answer.message}" + (f"\n  {detail}" if detail else "")
         assert told.startswith(wanted + "\n"), f"API:\n{wanted}\nvalidate:\n{told}"
+
     table.row(claim, None, same)
 
 for claim, text in ACCEPTED.items():
+
     def same():
         assert signed("acme-root", "PUT", f"/{B}?policy", text.encode()).status == 204
         result = validate(text)
         assert result.returncode == 0, result.stderr
+
     table.row(claim, None, same)
 
 table.finish()

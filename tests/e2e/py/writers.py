@@ -3,9 +3,7 @@
 import concurrent.futures
 import threading
 
-from harness import (
-    Table, expect, harmless, make_bucket, signed,
-)
+from harness import Table, expect, harmless, make_bucket, signed
 
 table = Table()
 B = make_bucket("crowded")

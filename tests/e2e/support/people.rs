@@ -85,7 +85,9 @@ keys = {bob}
 
 [[account.user]]
 name = "carol"
-policies = ['{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"s3:*","Resource":"*"}},{{"Sid":"Never","Effect":"Deny","Action":"s3:*BucketPolicy","Resource":"*"}}]}}']
+policies = ['''{{"Version":"2012-10-17","Statement":[
+    {{"Effect":"Allow","Action":"s3:*","Resource":"*"}},
+    {{"Sid":"Never","Effect":"Deny","Action":"s3:*BucketPolicy","Resource":"*"}}]}}''']
 keys = {carol}
 
 [[account.group]]
@@ -109,11 +111,13 @@ keys = {erin}
 
 [[policy]]
 name = "policy-admin"
-document = '''{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"s3:*BucketPolicy","Resource":"*"}}]}}'''
+document = '''{{"Version":"2012-10-17","Statement":[
+    {{"Effect":"Allow","Action":"s3:*BucketPolicy","Resource":"*"}}]}}'''
 
 [[policy]]
 name = "reader"
-document = '''{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":["s3:GetObject","s3:ListBucket"],"Resource":"*"}}]}}'''
+document = '''{{"Version":"2012-10-17","Statement":[
+    {{"Effect":"Allow","Action":["s3:GetObject","s3:ListBucket"],"Resource":"*"}}]}}'''
 "#,
         acme_root = key("acme-root"),
         alice = key("alice"),
