@@ -1,7 +1,7 @@
 //! Taking the caller's signature off a request and putting ours on.
 //!
-//! Follows "Signature Calculations for the Authorization Header" of the S3 API reference: the path is signed as it is
-//! sent, encoded once and never normalised.
+//! Follows "Signature Calculations for the Authorization Header" of the S3 API reference: the path is signed as S3 reads
+//! it, decoded and encoded once, never normalised, whatever the spelling it is sent in.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::percent_decode_str;
 
 use super::endpoint::Endpoint;
+use crate::auth::sigv4::recoded_path;
 use crate::layer::BoxError;
 use crate::s3::forward::SignedPayload;
 
@@ -58,7 +59,8 @@ impl Signer<'_> {
         payload: &SignedPayload,
     ) -> Result<(), SignError> {
         headers.insert(HOST, self.endpoint.host().clone());
-        let url = format!("{}{target}", self.endpoint);
+        let query = target.query().map_or_else(String::new, |query| format!("?{query}"));
+        let url = format!("{}{}{query}", self.endpoint, recoded_path(target.path()));
         let signed = headers
             .iter()
             .filter(|(name, _)| is_signed(name))

@@ -2,6 +2,8 @@
 //!
 //! Follows <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>, "Task 1".
 
+use std::borrow::Cow;
+
 use http::HeaderName;
 use http::header::HOST;
 use http::request::Parts;
@@ -16,13 +18,13 @@ const REDACTED: &[u8] = b"(redacted)";
 
 /// How the path is written in the canonical request.
 ///
-/// S3 decodes the path and encodes the key anew; many clients sign the path just as they send it, which differs where
-/// they escape more or less than RFC 3986 asks for (`(` for `%28`, `%7E` for `~`). Taking either is safe, since both
-/// spell the segments that were sent and that are acted upon: the one byte for byte, the other with each segment decoded
-/// and encoded again. Segments are split first, so a `%2F` stays within its own and no signature passes for another key.
+/// S3 decodes the path and encodes the key anew, so that `%2F` is a slash there; many clients sign the path just as they
+/// send it, which differs where they escape more or less than RFC 3986 asks for (`(` for `%28`, `%7E` for `~`). Taking
+/// either is safe: both decode to the key that is acted upon, and a bucket's name, which ends at the first slash as sent,
+/// has no character that could be escaped into another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PathForm {
-    /// Each segment decoded and encoded again.
+    /// Decoded and encoded again, as S3 does it.
     Recoded,
     /// As sent.
     Raw,
@@ -39,17 +41,29 @@ pub(super) fn head(parts: &Parts, form: PathForm) -> Vec<u8> {
     out.push(b'\n');
     match form {
         PathForm::Raw => out.extend_from_slice(path.as_bytes()),
-        PathForm::Recoded => {
-            for (n, segment) in path.split('/').enumerate() {
-                if n > 0 {
-                    out.push(b'/');
-                }
-                push_recoded(&mut out, segment);
-            }
-        }
+        PathForm::Recoded => push_recoded_path(&mut out, path),
     }
     out.push(b'\n');
     out
+}
+
+/// The path as S3 signs it: decoded once and encoded again, slashes apart; never normalised otherwise.
+#[cfg(feature = "proxy")]
+pub(crate) fn recoded_path(path: &str) -> String {
+    let mut out = Vec::with_capacity(path.len());
+    push_recoded_path(&mut out, path);
+    // Only ASCII is pushed.
+    String::from_utf8(out).unwrap_or_default()
+}
+
+fn push_recoded_path(out: &mut Vec<u8>, path: &str) {
+    let decoded: Cow<'_, [u8]> = percent_decode_str(path).into();
+    for (n, segment) in decoded.split(|byte| *byte == b'/').enumerate() {
+        if n > 0 {
+            out.push(b'/');
+        }
+        push_encoded(out, segment.iter().copied());
+    }
 }
 
 /// The lines after the path: query, headers, names of the headers and payload hash. With `redact`, session tokens and
@@ -109,13 +123,13 @@ fn recode_query(text: &str) -> Vec<u8> {
         if n > 0 {
             out.extend_from_slice(b"%20");
         }
-        push_recoded(&mut out, piece);
+        push_encoded(&mut out, percent_decode_str(piece));
     }
     out
 }
 
-fn push_recoded(out: &mut Vec<u8>, text: &str) {
-    for byte in percent_decode_str(text) {
+fn push_encoded(out: &mut Vec<u8>, bytes: impl Iterator<Item = u8>) {
+    for byte in bytes {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte),
             _ => {
@@ -172,13 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_recoded_by_segments_and_never_normalised() {
+    fn a_path_is_recoded_and_never_normalised() {
         let rows = [
             ("/", "/"),
             ("/b/k", "/b/k"),
             ("/b//k", "/b//k"),
-            ("/b/a%2Fb", "/b/a%2Fb"),
-            ("/b/a%2fb", "/b/a%2Fb"),
+            ("/b/a%2Fb", "/b/a/b"),
+            ("/b/a%2f%2Fb", "/b/a//b"),
+            ("/b/a%252Fb", "/b/a%252Fb"),
             ("/b/../x/./y", "/b/../x/./y"),
             ("/b/%2e%2e/x", "/b/../x"),
             ("/b/a+b%20c", "/b/a%2Bb%20c"),

@@ -39,6 +39,8 @@ pub use scope::{Scope, Timestamp};
 pub use signature::{SigningKey, SigningKeys};
 
 use self::canonical::PathForm;
+#[cfg(feature = "proxy")]
+pub(crate) use self::canonical::recoded_path;
 use self::presigned::AuthParameters;
 use super::error::{AuthError, CredentialFault, Mismatch};
 use super::identity::{AccessKeyId, Credential, SecretKey};
