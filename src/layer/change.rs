@@ -1,17 +1,17 @@
 //! What an auditor is told of a policy's change.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::policy::AccountId;
 use crate::s3::address::BucketName;
 
-/// The other end of the connection a request came by. Whoever accepts connections puts it among the request's
-/// extensions.
+/// The client's address: the other end of the connection a request came by, or, where that is a trusted proxy, the one
+/// that the proxy vouches for. Whoever accepts connections puts it among the request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerAddress(pub SocketAddr);
+pub struct PeerAddress(pub IpAddr);
 
 /// What was done to a bucket's policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +70,8 @@ pub struct PolicyChange {
     pub by: Option<String>,
     /// The caller's account.
     pub account: Option<AccountId>,
-    /// The other end of the caller's connection, where known.
-    pub peer: Option<SocketAddr>,
+    /// The caller's address, where known.
+    pub peer: Option<IpAddr>,
     /// SHA-256 of the policy that was put, in hexadecimal.
     pub sha256: Option<String>,
     /// How it ended.

@@ -1,7 +1,7 @@
 //! The way of one request: address, operation, then `?policy` here or on to the inner service.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -137,7 +137,7 @@ pub(crate) struct Exchange {
     pub(crate) shared: Arc<Shared>,
     pub(crate) parts: Parts,
     pub(crate) responder: Responder,
-    peer: Option<SocketAddr>,
+    peer: Option<IpAddr>,
 }
 
 /// A caller whose signature was verified.

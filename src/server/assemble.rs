@@ -6,6 +6,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::client_address::TrustedProxies;
 use super::frontend::{Frontend, FrontendSettings};
 use super::listener::ListenerSettings;
 use super::stack::{StackSettings, stack};
@@ -72,6 +73,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
             max_connections: limits.max_connections,
             request_header_timeout: limits.request_header_timeout,
             idle_timeout: limits.idle_timeout,
+            trusted_proxies: TrustedProxies::new(settings.listen.trusted_proxies),
         },
         admin: settings.admin.map(|admin| admin.address),
         drain_timeout: limits.drain_timeout,
@@ -242,7 +244,7 @@ fn record(audit: &AuditLog, change: &PolicyChange) {
         bucket: change.bucket.as_str(),
         principal: change.by.as_deref(),
         account: change.account.as_ref().map(|id| id.as_str()),
-        source_ip: change.peer.map(|peer| peer.ip()),
+        source_ip: change.peer,
         revision,
         sha256: change.sha256.as_deref(),
         outcome: &outcome,

@@ -23,6 +23,7 @@ use tower_service::Service;
 
 use super::activity::{Activity, Busy, Stale, Watched};
 use super::body::{Continuation, Guarded, Inbound};
+use super::client_address::TrustedProxies;
 use super::shutdown::{Phase, Running};
 use crate::layer::BoxError;
 use crate::layer::PeerAddress;
@@ -38,6 +39,8 @@ pub struct ListenerSettings {
     pub request_header_timeout: Duration,
     /// How long a connection may be without a request, and a client without reading what it asked for.
     pub idle_timeout: Duration,
+    /// The proxies in front that are believed about where a request came from.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// An address cannot be listened on.
@@ -159,7 +162,12 @@ async fn serve_connection<S, ResB>(
     // A client may close its sending half once it has sent its request. `Activity` keeps the time.
     server.http1().half_close(true).header_read_timeout(None);
     let requests = Arc::clone(&activity);
-    let serve = service_fn(move |request| answer(service.clone(), request, peer, &requests));
+    let trusted = settings.trusted_proxies.clone();
+    let serve = service_fn(move |mut request: Request<Incoming>| {
+        let client = trusted.client(peer.ip(), request.headers());
+        request.extensions_mut().insert(PeerAddress(client));
+        answer(service.clone(), request, &requests)
+    });
     let mut connection = pin!(server.serve_connection(watched, serve));
     let mut timer = pin!(sleep_until(tokio::time::Instant::now() + settings.request_header_timeout));
     let mut closing = false;
@@ -198,8 +206,7 @@ async fn serve_connection<S, ResB>(
 /// One request and its answer, with what only the connection knows.
 fn answer<S, ResB>(
     service: S,
-    mut request: Request<Incoming>,
-    peer: SocketAddr,
+    request: Request<Incoming>,
     activity: &Arc<Activity>,
 ) -> impl Future<Output = Result<Response<Guarded<ResB, Busy>>, S::Error>> + use<S, ResB>
 where
@@ -208,7 +215,6 @@ where
 {
     let http2 = request.version() == Version::HTTP_2;
     let busy = activity.request(http2);
-    request.extensions_mut().insert(PeerAddress(peer));
     let expects = !http2 && request.headers().contains_key(EXPECT);
     let continuation = expects.then(Continuation::default);
     let request = request.map(|body| Inbound::new(body, http2, continuation.clone()));

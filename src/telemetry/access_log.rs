@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -105,7 +105,7 @@ struct Entry {
     version: Version,
     host: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
-    remote: Option<SocketAddr>,
+    remote: Option<IpAddr>,
     status: Option<StatusCode>,
     request_id: Option<HeaderValue>,
     bytes_in: Arc<AtomicU64>,
@@ -322,7 +322,7 @@ mod tests {
                 Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"answer"))))
             }));
             let request = Request::put("/b/k?X-Amz-Signature=s")
-                .extension(PeerAddress("192.0.2.1:5".parse().unwrap()))
+                .extension(PeerAddress("192.0.2.1".parse().unwrap()))
                 .body(Full::new(Bytes::from_static(b"body")))
                 .unwrap();
             let response = service.oneshot(request).await.unwrap();
@@ -338,7 +338,7 @@ mod tests {
             assert_eq!(line["method"], "PUT");
             assert_eq!(line["path"], "/b/k?X-Amz-Signature=REDACTED");
             assert_eq!(line["status"], 200);
-            assert_eq!(line["remote"], "192.0.2.1:5");
+            assert_eq!(line["remote"], "192.0.2.1");
             assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&4.into(), &bytes_out.into()), "{line}");
             assert_eq!(line["aborted"], aborted, "{line}");
         }

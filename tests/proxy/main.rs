@@ -4,6 +4,7 @@
 //! - `bodies`: lengths, chunks, trailers, `Expect`, large ones
 //! - `aborts`: who goes away, and how the other side learns of it
 //! - `limits`: time-outs, too many requests, draining, health
+//! - `policies`: `?policy` bodies that stop, and whose address is written down
 //! - `stores`: signing anew, and the questions asked in our own name, against the embedded store
 
 #![cfg(feature = "proxy")]
@@ -18,5 +19,6 @@ mod aborts;
 mod bodies;
 mod heads;
 mod limits;
+mod policies;
 mod stores;
 mod support;

@@ -8,6 +8,7 @@ use portcullis::admin::health::{Check, Health};
 use portcullis::identity::StaticCredentials;
 use portcullis::ownership::fixed::OneOwner;
 use portcullis::policy::AccountId;
+use portcullis::server::client_address::TrustedProxies;
 use portcullis::server::frontend::{Frontend, FrontendSettings};
 use portcullis::server::listener::ListenerSettings;
 use portcullis::server::shutdown::Drained;
@@ -43,6 +44,7 @@ pub(crate) struct Options {
     pub(crate) drain_timeout: Duration,
     pub(crate) max_in_flight: usize,
     pub(crate) max_connections: usize,
+    pub(crate) trusted_proxies: TrustedProxies,
 }
 
 impl Default for Options {
@@ -57,6 +59,7 @@ impl Default for Options {
             drain_timeout: Duration::from_secs(60),
             max_in_flight: 100,
             max_connections: 100,
+            trusted_proxies: TrustedProxies::default(),
         }
     }
 }
@@ -70,10 +73,14 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn start_with(store: SocketAddr, options: Options) -> Self {
+        Self::start_policies(store, options, policies()).await
+    }
+
+    pub(crate) async fn start_policies(store: SocketAddr, options: Options, policies: BucketPolicyLayer) -> Self {
         let upstream = client_settings(store, &options);
         let settings =
             StackSettings { max_in_flight: options.max_in_flight, body_idle_timeout: options.body_idle_timeout };
-        let service = stack(settings, policies(), upstream).unwrap();
+        let service = stack(settings, policies, upstream).unwrap();
         let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let settings = FrontendSettings {
             listen: ListenerSettings {
@@ -81,6 +88,7 @@ impl Proxy {
                 max_connections: options.max_connections,
                 request_header_timeout: options.request_header_timeout,
                 idle_timeout: options.idle_timeout,
+                trusted_proxies: options.trusted_proxies,
             },
             admin: Some(local),
             drain_timeout: options.drain_timeout,
