@@ -192,12 +192,26 @@ async fn throw_away(mut body: Incoming) {
 
 /// A client or the store stopped in the middle of a body.
 #[derive(Debug)]
-pub struct BodyIdle(pub(crate) Duration);
+pub struct BodyIdle {
+    limit: Duration,
+    /// What readers of any layer know a time-out by.
+    kind: io::Error,
+}
 
-impl fmt::Display for BodyIdle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "nothing came of a body for {:?}", self.0)
+impl BodyIdle {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit, kind: io::ErrorKind::TimedOut.into() }
     }
 }
 
-impl std::error::Error for BodyIdle {}
+impl fmt::Display for BodyIdle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nothing came of a body for {:?}", self.limit)
+    }
+}
+
+impl std::error::Error for BodyIdle {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.kind)
+    }
+}

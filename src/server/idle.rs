@@ -154,7 +154,7 @@ where
             this.waiting = true;
             timer.as_mut().reset(Instant::now() + limit);
         }
-        timer.as_mut().poll(cx).map(|()| Some(Err(Box::new(BodyIdle(limit)) as BoxError)))
+        timer.as_mut().poll(cx).map(|()| Some(Err(Box::new(BodyIdle::new(limit)) as BoxError)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign};
@@ -19,7 +19,7 @@ use portcullis::store::memory::MemoryStore;
 use portcullis::{BucketPolicyLayer, Handler, config};
 use tokio::sync::oneshot;
 
-use crate::support::{Options, Proxy, Store, Wire, first_line, soon};
+use crate::support::{Options, Proxy, Store, Wire, first_line, header, soon};
 
 const KEY: (&str, &str) = ("ROOT", "root-secret");
 const ACCOUNT: &str = "111122223333";
@@ -69,6 +69,39 @@ async fn keeper(options: Options) -> (Arc<MemoryStore>, Proxy) {
 
 async fn is_stored(policies: &MemoryStore) -> bool {
     policies.get(&BucketName::parse("demo").unwrap()).await.unwrap().is_some()
+}
+
+const FRAMINGS: [(&str, &str); 2] =
+    [("Content-Length: 100", r#"{"Version":"#), ("Transfer-Encoding: chunked", "b\r\n{\"Version\":\r\n")];
+
+#[tokio::test]
+async fn a_policy_whose_body_stops_is_a_request_timeout() {
+    for (framing, begun) in FRAMINGS {
+        let options = Options { body_idle_timeout: Duration::from_millis(50), ..Options::default() };
+        let (policies, proxy) = keeper(options).await;
+        let mut client = proxy.connect().await;
+        client.send(format!("{}{framing}\r\n\r\n{begun}", head("PUT", "/demo?policy"))).await;
+        let (head, body) = client.answer().await;
+        assert_eq!(first_line(&head), "HTTP/1.1 400 Bad Request", "{framing}: {body}");
+        assert!(body.contains("<Code>RequestTimeout</Code>"), "{framing}: {body}");
+        assert!(header(&head, "x-amz-request-id").is_some(), "{head}");
+        assert!(!is_stored(&policies).await, "{framing}");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_whose_sender_goes_away_is_not_stored() {
+    for (framing, begun) in FRAMINGS {
+        let (policies, proxy) = keeper(Options::default()).await;
+        let mut client = proxy.connect().await;
+        client.send(format!("{}{framing}\r\n\r\n{begun}", head("PUT", "/demo?policy"))).await;
+        // It still reads, so that it can be seen when the proxy has made up its mind.
+        client.half_close().await;
+        let (head, body) = client.answer().await;
+        assert_eq!(first_line(&head), "HTTP/1.1 400 Bad Request", "{framing}: {body}");
+        assert!(body.contains("<Code>IncompleteBody</Code>"), "{framing}: {body}");
+        assert!(!is_stored(&policies).await, "{framing}");
+    }
 }
 
 #[tokio::test]
