@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::time::timeout;
 
 use super::client_address::TrustedProxies;
 use super::frontend::{Frontend, FrontendSettings};
@@ -34,6 +35,9 @@ use crate::upstream::{
 
 /// How long a question of ours to the store may take: a client waits for the answer.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a probe waits for the disk that the policies are on.
+const STORE_CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) -> Result<Server, ServeError> {
     // Somebody else's subscriber, a test's for one, is as good.
@@ -78,7 +82,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
         admin: settings.admin.map(|admin| admin.address),
         drain_timeout: limits.drain_timeout,
     };
-    let frontend = Frontend::bind(frontend, service, health(control)).await.map_err(ServeError::Bind)?;
+    let frontend = Frontend::bind(frontend, service, health(control, &store)).await.map_err(ServeError::Bind)?;
     announce(settings.policy.handler, settings.policy.enforcement, &frontend.local_addrs());
     let embedded = upstream.embedded;
     Ok(Server {
@@ -204,12 +208,22 @@ fn owners(
     if asks { owners } else { owners.with_blind_probe() }
 }
 
-fn health(control: Arc<ControlClient>) -> Health {
+fn health(control: Arc<ControlClient>, store: &RedbStore) -> Health {
+    let store = store.clone();
+    let policies: Check = Box::new(move || {
+        let store = store.clone();
+        Box::pin(async move {
+            match timeout(STORE_CHECK_TIMEOUT, store.check()).await {
+                Ok(checked) => checked.map_err(|error| error.to_string()),
+                Err(_) => Err(format!("the policy store did not answer in {STORE_CHECK_TIMEOUT:?}")),
+            }
+        })
+    });
     let upstream: Check = Box::new(move || {
         let control = Arc::clone(&control);
         Box::pin(async move { control.reachable().await.map_err(|error| error.to_string()) })
     });
-    Health::new([("upstream", upstream)])
+    Health::new([("store", policies), ("upstream", upstream)])
 }
 
 fn logging_settings(log: &LogSettings) -> LoggingSettings {

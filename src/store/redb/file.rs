@@ -245,6 +245,14 @@ impl StoreFile {
         })
     }
 
+    /// Reads what every file of ours holds.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        self.with(|database| match database.begin_read()?.open_table(META)?.get(FORMAT)? {
+            Some(_) => Ok(()),
+            None => Err(Fault::Record("it does not state its format".to_owned())),
+        })
+    }
+
     /// The account recorded as the bucket's creator.
     pub(super) fn owner(&self, bucket: &BucketName) -> Result<Option<AccountId>, Fault> {
         self.with(|database| {

@@ -59,6 +59,19 @@ impl RedbStore {
         RedbRegistry::new(Arc::clone(&self.inner))
     }
 
+    /// Whether the file can be read. One that failed is opened anew for it, so the store also recovers by being asked.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] with the reason.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        let inner = Arc::clone(&self.inner);
+        let unavailable = |reason| StoreError::Unavailable { reason };
+        match tokio::task::spawn_blocking(move || inner.file.check()).await {
+            Ok(result) => result.map_err(|fault| unavailable(fault.into_reason())),
+            Err(e) => Err(unavailable(format!("reading was broken off: {e}"))),
+        }
+    }
+
     fn start(file: StoreFile) -> Result<Self, OpenError> {
         let file = Arc::new(file);
         let writer = Writer::start(Arc::clone(&file))?;

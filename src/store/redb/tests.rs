@@ -194,6 +194,19 @@ async fn a_full_disk_costs_the_change_and_not_the_store() {
     }
 }
 
+#[tokio::test]
+async fn a_check_tells_when_the_file_cannot_be_used_and_when_it_can_again() {
+    let disk = Disk::default();
+    let store = disk.store();
+    store.check().await.unwrap();
+    disk.platter().full = true;
+    try_put(&store, "photos", 1).await.expect_err("full");
+    let error = store.check().await.expect_err("it failed, and cannot be opened anew");
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+    disk.platter().full = false;
+    store.check().await.unwrap();
+}
+
 /// A file with policies for `photos` and `videos` and an owner for `photos`, closed.
 async fn closed_file() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
