@@ -1,11 +1,15 @@
 //! Where log lines go and how they look.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io::IsTerminal;
 
 use tracing::Level;
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 /// What [`init`] needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +41,7 @@ pub struct AlreadySet;
 pub fn init(settings: LoggingSettings) -> Result<(), AlreadySet> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter(settings.level)).with_writer(std::io::stderr);
     match settings.format {
-        Format::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        Format::Text => builder.fmt_fields(text_fields()).with_ansi(std::io::stderr().is_terminal()).try_init(),
         Format::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
     }
     .map_err(|_| AlreadySet)
@@ -46,8 +50,46 @@ pub fn init(settings: LoggingSettings) -> Result<(), AlreadySet> {
 fn filter(level: Level) -> EnvFilter {
     let ours = LevelFilter::from_level(level);
     let others = if level == Level::TRACE { LevelFilter::TRACE } else { LevelFilter::WARN };
-    // aws_sigv4 traces what it signs, headers and all.
-    EnvFilter::builder().parse_lossy(format!("{others},portcullis={ours},aws_sigv4=warn"))
+    // aws_sigv4 traces what it signs, headers and all. s3s traces whole requests and the signatures that would have been
+    // right, and takes for an error of its own whatever it answers 500 or 501; what goes wrong on disk, s3s_fs says.
+    EnvFilter::builder().parse_lossy(format!("{others},portcullis={ours},aws_sigv4=warn,s3s=off,s3s_fs=warn"))
+}
+
+/// Fields as `name=value`. What they say may come from a client or a store, so it is kept from ending the line and from
+/// moving the terminal's cursor; messages are ours, and may have several lines.
+fn text_fields() -> impl for<'w> FormatFields<'w> + Send + Sync + 'static {
+    debug_fn(|writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug| {
+        if field.name() == "message" {
+            return write!(Printable { writer, lines: true }, "{value:?}");
+        }
+        write!(writer, "{}=", field.name())?;
+        write!(Printable { writer, lines: false }, "{value:?}")
+    })
+    .delimited(" ")
+}
+
+/// Escapes control characters.
+struct Printable<'a, 'w> {
+    writer: &'a mut Writer<'w>,
+    lines: bool,
+}
+
+impl Write for Printable<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for piece in text.split_inclusive(char::is_control) {
+            let (shown, control) = match piece.char_indices().next_back() {
+                Some((at, last)) if last.is_control() && !(self.lines && last == '\n') => {
+                    (piece.get(..at).unwrap_or_default(), Some(last))
+                }
+                _ => (piece, None),
+            };
+            self.writer.write_str(shown)?;
+            if let Some(control) = control {
+                write!(self.writer, "{}", control.escape_default())?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for AlreadySet {
@@ -63,11 +105,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_are_quieter_than_we_are_and_the_signer_is_always_quiet() {
+    fn libraries_are_quieter_than_we_are_and_those_that_tell_secrets_are_always_quiet() {
         for (level, directives) in [
-            (Level::ERROR, ["warn", "portcullis=error", "aws_sigv4=warn"]),
-            (Level::DEBUG, ["warn", "portcullis=debug", "aws_sigv4=warn"]),
-            (Level::TRACE, ["trace", "portcullis=trace", "aws_sigv4=warn"]),
+            (Level::ERROR, ["warn", "portcullis=error", "aws_sigv4=warn", "s3s=off", "s3s_fs=warn"]),
+            (Level::DEBUG, ["warn", "portcullis=debug", "aws_sigv4=warn", "s3s=off", "s3s_fs=warn"]),
+            (Level::TRACE, ["trace", "portcullis=trace", "aws_sigv4=warn", "s3s=off", "s3s_fs=warn"]),
         ] {
             let filter = filter(level).to_string();
             let mut found: Vec<&str> = filter.split(',').collect();
@@ -75,6 +117,40 @@ mod tests {
             found.sort_unstable();
             expected.sort_unstable();
             assert_eq!(found, expected, "{level}");
+        }
+    }
+
+    #[test]
+    fn a_field_cannot_forge_a_line() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .fmt_fields(text_fields())
+            .without_time()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let evil = "a\nINFO forged\r\x1b[2J\u{9b}2J\tü";
+            tracing::info!(shown = %evil, quoted = evil, number = 1, "two\nlines\x1b");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let fields = r"shown=a\nINFO forged\r\u{1b}[2J\u{9b}2J\tü ";
+        let quoted = r#"quoted="a\nINFO forged\r\u{1b}[2J\u{9b}2J\tü" number=1"#;
+        let target = module_path!();
+        assert_eq!(text, format!(" INFO {target}: two\nlines\\u{{1b}} {fields}{quoted}\n"));
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
         }
     }
 }
