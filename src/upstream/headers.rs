@@ -33,10 +33,13 @@ pub(crate) fn prepare_request<B: Body>(request: &mut Request<B>, authority: Opti
     if !sized && !headers.contains_key(CONTENT_LENGTH) {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    if !headers.contains_key(HOST) {
-        // HTTP/2 has it in `:authority`, HTTP/1.0 may have none.
-        let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
-        headers.insert(HOST, host.unwrap_or_else(|| endpoint.host().clone()));
+    // An absolute target or `:authority` overrides `Host` (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1). It is what
+    // the layers judged by: were the other sent on, the store would act on another bucket than they did.
+    if let Some(host) = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
+        headers.insert(HOST, host);
+    } else if !headers.contains_key(HOST) {
+        // HTTP/1.0 may have none.
+        headers.insert(HOST, endpoint.host().clone());
     }
 }
 
@@ -131,9 +134,10 @@ mod tests {
     }
 
     #[test]
-    fn host_is_the_clients_own_wherever_it_stands() {
+    fn host_is_the_clients_own_and_the_targets_goes_first() {
         for (header, authority, expected) in [
-            (Some("a.example.com"), Some("b.example.com"), "a.example.com"),
+            (Some("a.example.com"), Some("b.example.com"), "b.example.com"),
+            (Some("a.example.com"), None, "a.example.com"),
             (None, Some("b.example.com:81"), "b.example.com:81"),
             (None, None, "store:9000"),
         ] {

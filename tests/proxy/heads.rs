@@ -44,6 +44,16 @@ async fn targets_arrive_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn an_absolute_target_arrives_as_path_and_host() {
+    let (store, proxy) = pair().await;
+    let mut client = proxy.connect().await;
+    client.send("GET http://b.s3.example.com/a%2Fb?x HTTP/1.1\r\nHost: b.s3.example.com\r\n\r\n").await;
+    let head = store.accept().await.head().await;
+    assert_eq!(first_line(&head), "GET /a%2Fb?x HTTP/1.1");
+    assert_eq!(header(&head, "host"), Some("b.s3.example.com"));
+}
+
+#[tokio::test]
 async fn one_connection_serves_many_requests_on_both_sides() {
     let (store, proxy) = pair().await;
     let mut client = proxy.connect().await;
