@@ -17,12 +17,14 @@ use tower_service::Service;
 use super::body::{BodyIdle, OrOwn};
 use crate::layer::BoxError;
 use crate::s3::error::ErrorCode;
+use crate::upstream::RequestBodyFailed;
 use crate::upstream::respond::error_response;
 
 /// Limits the pause between two pieces of a body, of requests and of answers alike.
 ///
 /// The clock runs only while a piece is waited for, so backpressure from the other side does not count. A request whose
-/// body stopped is answered `400 RequestTimeout`; an answer that stopped is broken off.
+/// body stopped is answered `400 RequestTimeout`, and one whose body broke off, `400 IncompleteBody`, should the client
+/// still listen; an answer that stopped is broken off.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyIdleLayer {
     limit: Duration,
@@ -95,10 +97,14 @@ where
             Ok(response) => Ok(response.map(|body| OrOwn::inner(Moving::new(body, *this.limit)))),
             Err(error) => {
                 let error = error.into();
-                if !stopped(error.as_ref()) {
+                let code = if stopped(error.as_ref()) {
+                    ErrorCode::RequestTimeout
+                } else if error.is::<RequestBodyFailed>() {
+                    ErrorCode::IncompleteBody
+                } else {
                     return Err(error);
-                }
-                let mut response = error_response(&ErrorCode::RequestTimeout.into(), this.uri.path());
+                };
+                let mut response = error_response(&code.into(), this.uri.path());
                 // The rest of the body may come yet, and would be read as a request.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 Ok(response.map(OrOwn::own))

@@ -28,6 +28,29 @@ async fn a_client_that_goes_away_aborts_its_upload() {
 }
 
 #[tokio::test]
+async fn a_body_that_breaks_off_is_answered_where_the_client_still_listens() {
+    for (framing, body, ends) in [
+        ("Content-Length: 100", "hello", true),
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\n", true),
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\nnot a length\r\n", false),
+    ] {
+        let (store, proxy) = pair().await;
+        let mut client = proxy.connect().await;
+        client.send(format!("PUT /b/k HTTP/1.1\r\nHost: s3\r\n{framing}\r\n\r\n{body}")).await;
+        let mut upstream = store.accept().await;
+        upstream.head().await;
+        if ends {
+            client.half_close().await;
+        }
+        let (head, body) = client.answer().await;
+        assert_eq!(first_line(&head), "HTTP/1.1 400 Bad Request", "{framing}");
+        assert!(body.contains("<Code>IncompleteBody</Code>"), "{body}");
+        assert_eq!(header(&head, "connection"), Some("close"));
+        assert!(!upstream.rest().await.0.ends_with(b"0\r\n\r\n"), "{framing}: never whole");
+    }
+}
+
+#[tokio::test]
 async fn an_http2_client_that_resets_its_stream_aborts_its_upload() {
     let (store, proxy) = pair().await;
     let stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
