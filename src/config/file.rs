@@ -70,9 +70,15 @@ fn listen(mut table: Table<'_, '_>) -> ListenSettings {
 
 fn admin(mut table: Table<'_, '_>, listen: &ListenSettings) -> Option<AdminSettings> {
     let default = AdminSettings { address: SocketAddr::from(([127, 0, 0, 1], 9001)) };
-    let value = table.take("address");
+    let Some(value) = table.take("address") else {
+        if listen.addresses.contains(&default.address) {
+            let taken = "is taken by `listen.address`: write another, or \"\" for no such listener";
+            table.problem("address", &format!("its default, {}, {taken}", default.address));
+        }
+        table.finish();
+        return Some(default);
+    };
     table.finish();
-    let Some(value) = value else { return Some(default) };
     if value.is_text("") {
         return None;
     }

@@ -235,6 +235,18 @@ fn a_file_is_refused_for_one_thing() {
             "2:12: `upstream.endpoint`: is not a URL: write it as `http://HOST:PORT`",
         ),
         (
+            "[upstream]\nendpoint = \"http://127.0.0.1:390O\"",
+            "2:12: `upstream.endpoint`: has no host, or a port that is none: write it as `http://HOST:PORT`",
+        ),
+        (
+            "[upstream]\nendpoint = \"https://store:65536\"",
+            "2:12: `upstream.endpoint`: has no host, or a port that is none: write it as `http://HOST:PORT`",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://:3900\"",
+            "2:12: `upstream.endpoint`: has no host, or a port that is none: write it as `http://HOST:PORT`",
+        ),
+        (
             "[upstream]\nendpoint = \"embedded:\"",
             "2:12: `upstream.endpoint`: names no directory: write `embedded:PATH`",
         ),
@@ -262,6 +274,10 @@ fn a_file_is_refused_for_one_thing() {
             "4:11: `ownership.sources`: names no source",
         ),
         ("[upstream]\nendpoint = \"http://a\"\n[listen]\naddress = []", "4:11: `listen.address`: names no address"),
+        (
+            "[upstream]\nendpoint = \"http://a\"\n[listen]\naddress = \"127.0.0.1:9001\"",
+            "`admin.address`: its default, 127.0.0.1:9001, is taken by `listen.address`: write another, or \"\" for no such listener",
+        ),
         // Credentials.
         (
             "[upstream]\nendpoint = \"http://a\"\naccess_key_id = \"AK\"",

@@ -113,6 +113,11 @@ fn parse_endpoint(reader: &Reader<'_>, text: &str) -> Result<Endpoint, String> {
     if authority.as_str().contains('@') {
         return wrong("has a user name in it");
     }
+    // `http` takes any text for a port, and gives none where it is no number; clients would then take the default one.
+    let port_is_none = authority.port_u16().is_none_or(|port| port == 0);
+    if authority.host().is_empty() || (authority.as_str() != authority.host() && port_is_none) {
+        return wrong("has no host, or a port that is none");
+    }
     if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") || text.contains('#') {
         return wrong("has a path, a query or a fragment");
     }

@@ -40,6 +40,10 @@ impl Endpoint {
         if authority.as_str().contains('@') {
             return Err(invalid("it carries a user name; credentials have keys of their own"));
         }
+        // `http` takes any text for a port, and gives none where it is no number; clients would then take the default one.
+        if authority.as_str() != authority.host() && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err(invalid("its port is none"));
+        }
         if parts.path_and_query.is_some_and(|path| path.as_str() != "/") {
             return Err(invalid("it has a path, which signatures could not cover"));
         }
@@ -125,6 +129,12 @@ mod tests {
             "ftp://store",
             "http://",
             "http://u:p@store",
+            "http://u@store",
+            "http://store:",
+            "http://store:0",
+            "http://store:65536",
+            "http://store:390O",
+            "http://[::1]:x",
             "http://store/s3",
             "http://store?x",
         ] {
