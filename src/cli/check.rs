@@ -12,13 +12,9 @@ pub(crate) fn run(config: &Path) -> Result<(), Failure> {
         terminal::warning(warning);
     }
     let (accounts, keys) = loaded.identities.counts();
-    println!("{}: ok", config.display());
-    println!(
-        "{}: ok, {}, {}",
-        loaded.identities.path().display(),
-        count(accounts, "account"),
-        count(keys, "access key")
-    );
+    terminal::print(format_args!("{}: ok", config.display()));
+    let identities = loaded.identities.path().display();
+    terminal::print(format_args!("{identities}: ok, {}, {}", count(accounts, "account"), count(keys, "access key")));
     Ok(())
 }
 

@@ -41,7 +41,7 @@ fn validate(bucket: &str, file: &Path) -> Result<(), Failure> {
             for warning in &validated.warnings {
                 terminal::warning(in_lines(warning));
             }
-            println!("valid: {size} of {MAX_NORMALIZED} bytes when normalised");
+            terminal::print(format_args!("valid: {size} of {MAX_NORMALIZED} bytes when normalised"));
             Ok(())
         }
         Err(invalid) => {

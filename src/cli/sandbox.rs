@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::Failed(error.to_string()))?;
     runtime.block_on(serve(loaded, &directory, arguments.listen))?;
-    println!("\nStopped.");
+    terminal::print("\nStopped.");
     Ok(())
 }
 
@@ -86,7 +86,7 @@ async fn serve(loaded: Loaded, directory: &Directory, listen: SocketAddr) -> Res
         prepared = create_bucket(address) => prepared,
     };
     prepared.map_err(|reason| Failure::Failed(format!("the bucket `{BUCKET}` could not be created: {reason}")))?;
-    print!("{}", banner(address, directory));
+    terminal::print(banner(address, directory));
     running.await.map_err(|error| failed(&error))
 }
 
@@ -311,7 +311,7 @@ Paste into another terminal:
             key.access_key_id, key.secret,
         );
     }
-    text.push_str("\nCtrl-C stops it.\n");
+    text.push_str("\nCtrl-C stops it.");
     text
 }
 

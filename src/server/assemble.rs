@@ -43,7 +43,9 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
     // Somebody else's subscriber, a test's for one, is as good.
     let _ = logging::init(logging_settings(&settings.log));
     let audit = AuditLog::open(audit_target(&settings.log)).map_err(ServeError::Audit)?;
-    let upstream = upstream(&settings.upstream, &identities).await?;
+    // INVARIANT: `config` took these for domains already.
+    let domains = Domains::parse(&settings.listen.domains).unwrap_or_default();
+    let upstream = upstream(&settings.upstream, &domains, &identities).await?;
     let control = Arc::new(ControlClient::new(upstream.control).map_err(ServeError::Tls)?);
 
     let StoreUrl::Redb(path) = &settings.store.url;
@@ -56,8 +58,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
         PolicyHandler::Forward => Handler::Forward { present: asks.then(|| Arc::clone(&control) as _) },
     };
     let mut policies = BucketPolicyLayer::builder(identities, Arc::new(owners), handler)
-        // INVARIANT: `config` took these for domains already.
-        .with_domains(Domains::parse(&settings.listen.domains).unwrap_or_default())
+        .with_domains(domains)
         .with_region(settings.upstream.region)
         .with_pass_through(match settings.upstream.auth {
             UpstreamAuth::Preserve => PassThrough::AsSent,
@@ -121,7 +122,11 @@ struct Upstream {
     embedded: Option<EmbeddedStore>,
 }
 
-async fn upstream(settings: &UpstreamSettings, identities: &Arc<IdentityFile>) -> Result<Upstream, ServeError> {
+async fn upstream(
+    settings: &UpstreamSettings,
+    domains: &Domains,
+    identities: &Arc<IdentityFile>,
+) -> Result<Upstream, ServeError> {
     let pair = |credentials: &settings::UpstreamCredentials| KeyPair {
         access_key_id: credentials.access_key_id.clone(),
         secret: credentials.secret_access_key.clone(),
@@ -136,7 +141,9 @@ async fn upstream(settings: &UpstreamSettings, identities: &Arc<IdentityFile>) -
                 None => random_pair()?,
             };
             let callers = Arc::clone(identities) as _;
-            let store = EmbeddedStore::start(directory, own.clone(), callers).await.map_err(ServeError::Embedded)?;
+            let store = EmbeddedStore::start(directory, own.clone(), callers, domains.clone())
+                .await
+                .map_err(ServeError::Embedded)?;
             default = Some(own);
             let endpoint = format!("http://{}", store.address());
             embedded = Some(store);

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use s3s::auth::{S3Auth, SecretKey};
+use s3s::host::{S3Host, VirtualHost};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3Result, s3_error};
 use s3s_fs::FileSystem;
@@ -23,6 +24,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::credentials::KeyPair;
 use crate::auth::identity::AccessKeyId;
 use crate::identity::CredentialStore;
+use crate::s3::address::{Address, AddressStyle, Domains};
 
 /// A running store. It stops when dropped.
 #[derive(Debug)]
@@ -40,7 +42,8 @@ pub struct EmbeddedError {
 
 impl EmbeddedStore {
     /// Serves the buckets under `directory`, which is made where it is missing, on a free port of the loopback
-    /// interface. Requests must be signed with the key `own` or one that `callers` know, asked anew each time.
+    /// interface. Requests must be signed with the key `own` or one that `callers` know, asked anew each time. Those for
+    /// a host below one of `domains` are virtual-hosted.
     ///
     /// # Errors
     /// [`EmbeddedError`] when the directory cannot be used or no port can be had.
@@ -48,12 +51,14 @@ impl EmbeddedStore {
         directory: &Path,
         own: KeyPair,
         callers: Arc<dyn CredentialStore>,
+        domains: Domains,
     ) -> Result<Self, EmbeddedError> {
         let failed = |reason: String| EmbeddedError { directory: directory.to_owned(), reason };
         tokio::fs::create_dir_all(directory).await.map_err(|error| failed(error.to_string()))?;
         let files = FileSystem::new(directory).map_err(|error| failed(format!("{error:?}")))?;
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(Keys { own, callers });
+        builder.set_host(Hosts(domains));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|error| failed(error.to_string()))?;
         let address = listener.local_addr().map_err(|error| failed(error.to_string()))?;
         let accepting = tokio::spawn(accept(listener, builder.build())).abort_handle();
@@ -63,6 +68,21 @@ impl EmbeddedStore {
     /// Where it listens; `http`.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+/// Which bucket a host names, by the very rule that the proxy goes by.
+struct Hosts(Domains);
+
+impl S3Host for Hosts {
+    fn parse_host_header<'a>(&'a self, host: &'a str) -> S3Result<VirtualHost<'a>> {
+        match Address::parse(Some(host), "/", &self.0) {
+            Ok((Address::Bucket(bucket), AddressStyle::VirtualHosted)) => {
+                Ok(VirtualHost::new(host).with_bucket(bucket.as_str().to_owned()))
+            }
+            Ok(_) => Ok(VirtualHost::new(host)),
+            Err(error) => Err(s3_error!(InvalidRequest, "{error}")),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests through the public surface, one binary.
 //!
-//! - `layer`: the `BucketPolicyLayer` around a `service_fn`, called with `oneshot`: no socket, no runtime but the test's.
+//! - `policy_api`: the contract of `?policy`, the `BucketPolicyLayer` around a `service_fn`, called with `oneshot`: no
+//!   socket, no runtime but the test's; `layer`: what becomes of all other requests there.
 //! - `policies`: the files of `tests/data/policies`, valid and broken.
 //! - `support`: signed requests, a caller's keys, and what an answer says.
 //!
@@ -12,4 +13,5 @@
 
 mod layer;
 mod policies;
+mod policy_api;
 mod support;

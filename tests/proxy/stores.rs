@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 use portcullis::auth::identity::{AccessKeyId, SecretKey};
 use portcullis::identity::StaticCredentials;
 use portcullis::policy::AccountId;
-use portcullis::s3::address::BucketName;
+use portcullis::s3::address::{BucketName, Domains};
 use portcullis::s3::forward::{Resign, SignedPayload};
 use portcullis::upstream::embedded::EmbeddedStore;
 use portcullis::upstream::{ControlClient, ControlSettings, Endpoint, KeyPair, UpstreamClient, UpstreamCredentials};
@@ -44,7 +44,8 @@ fn bucket(name: &str) -> BucketName {
 async fn the_embedded_store_takes_what_was_signed_anew() {
     let directory = tempfile::tempdir().unwrap();
     let nobody = Arc::new(StaticCredentials::default());
-    let store = EmbeddedStore::start(&directory.path().join("data"), key("STORE"), nobody).await.unwrap();
+    let domains = Domains::parse(["s3.example.com"]).unwrap();
+    let store = EmbeddedStore::start(&directory.path().join("data"), key("STORE"), nobody, domains).await.unwrap();
     let credentials = UpstreamCredentials::new(Some(&key("STORE")), []);
     let settings =
         client_settings(store.address(), &Options { credentials: credentials.clone(), ..Options::default() });

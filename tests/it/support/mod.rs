@@ -1,5 +1,7 @@
 //! Signed requests, a caller's keys, and what an answer says.
 
+pub(crate) mod stack;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,0 +1,107 @@
+//! A layer in surroundings that a test can look into.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use portcullis::policy::Policy;
+use portcullis::s3::address::{BucketName, Domains};
+use portcullis::store::memory::MemoryStore;
+use portcullis::store::{BoxFuture, PolicySource, StoreError};
+use portcullis::{BucketPolicyLayer, Handler, PassThrough, PolicyChange, RequestBody};
+use tower::{ServiceExt, service_fn};
+use tower_layer::Layer;
+
+use super::{Answer, Caller, OWNER, Owners, credentials, request, signed};
+
+/// A policy that lets everybody of the owner's account, and `carol` of the other, do anything.
+pub(crate) const OPEN: &str = r#"{"Version":"2012-10-17","Statement":[{"Sid":"Open","Effect":"Allow",
+    "Principal":{"AWS":["arn:aws:iam::111122223333:user/bob","arn:aws:iam::444455556666:user/carol","arn:aws:iam::444455556666:root"]},
+    "Action":"s3:*","Resource":["arn:aws:s3:::photos","arn:aws:s3:::photos/*"]}]}"#;
+/// One that denies everybody, root included, to change it.
+pub(crate) const SHUT: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*",
+    "Action":"s3:*BucketPolicy","Resource":"arn:aws:s3:::photos"}]}"#;
+
+/// One that lets everybody do anything.
+pub(crate) const OPEN_TO_ALL: &str =
+    r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::photos"}}"#;
+
+pub(crate) type Seen = Arc<Mutex<Vec<(Request<()>, Bytes)>>>;
+
+/// A layer with its surroundings, and an inner service that records what reaches it and answers `answers`.
+pub(crate) struct Stack {
+    pub(crate) layer: BucketPolicyLayer,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) owners: Arc<Owners>,
+    pub(crate) changes: Arc<Mutex<Vec<PolicyChange>>>,
+    pub(crate) seen: Seen,
+    pub(crate) inner_status: u16,
+}
+
+impl Stack {
+    pub(crate) fn storing() -> Self {
+        let store = Arc::new(MemoryStore::default());
+        Self::with(store.clone(), Handler::Store(store), PassThrough::AsSent)
+    }
+
+    pub(crate) fn forwarding(pass_through: PassThrough, present: Option<&str>) -> Self {
+        let present = present.map(|text| Arc::new(Fixed(text.to_owned())) as Arc<dyn PolicySource>);
+        Self::with(Arc::default(), Handler::Forward { present }, pass_through)
+    }
+
+    pub(crate) fn with(store: Arc<MemoryStore>, handler: Handler, pass_through: PassThrough) -> Self {
+        let owners = Arc::new(Owners::of(&[("photos", OWNER)]));
+        let changes = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&changes);
+        let layer = BucketPolicyLayer::builder(Arc::new(credentials()), Arc::clone(&owners) as _, handler)
+            .with_domains(Domains::parse(["s3.localhost"]).unwrap())
+            .with_pass_through(pass_through)
+            .with_auditor(move |change| log.lock().unwrap().push(change.clone()))
+            .build();
+        Self { layer, store, owners, changes, seen: Seen::default(), inner_status: 200 }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let (seen, status, owners) = (Arc::clone(&self.seen), self.inner_status, Arc::clone(&self.owners));
+        let inner = service_fn(move |request: Request<RequestBody<Full<Bytes>>>| {
+            let (seen, owners) = (Arc::clone(&seen), Arc::clone(&owners));
+            async move {
+                let (parts, body) = request.into_parts();
+                let Ok(body) = body.collect().await else { return Ok(Response::new(Full::default())) };
+                if status < 300 {
+                    owners.store_did(&parts);
+                }
+                seen.lock().unwrap().push((Request::from_parts(parts, ()), body.to_bytes()));
+                Ok::<_, Infallible>(Response::builder().status(status).body(Full::from("from the store")).unwrap())
+            }
+        });
+        Answer::of(self.layer.layer(inner).oneshot(request).await.unwrap()).await
+    }
+
+    pub(crate) async fn put(&self, caller: Caller, policy: &str) -> Answer {
+        self.send(signed(caller, request("PUT", "/photos?policy", &[], policy.to_owned())).await).await
+    }
+
+    pub(crate) async fn get(&self, caller: Caller) -> Answer {
+        self.send(signed(caller, request("GET", "/photos?policy", &[], "")).await).await
+    }
+
+    pub(crate) async fn delete(&self, caller: Caller) -> Answer {
+        self.send(signed(caller, request("DELETE", "/photos?policy", &[], "")).await).await
+    }
+
+    pub(crate) fn seen(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+}
+
+struct Fixed(String);
+
+impl PolicySource for Fixed {
+    fn policy<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Option<Arc<Policy>>, StoreError>> {
+        let policy = Policy::parse(self.0.as_bytes(), bucket.as_str()).unwrap().policy;
+        Box::pin(async move { Ok(Some(Arc::new(policy))) })
+    }
+}
