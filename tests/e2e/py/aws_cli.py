@@ -84,7 +84,9 @@ def a_multipart_upload_of_100_mib():
 @table.case
 def sync_and_ls():
     names = ["a.txt", "b c.txt", "deep/er/d.bin", "ünï.txt", "plus+sign", "100%25"]
-    for size, name in enumerate(names):
+    # No empty one: botocore forgets to reset a connection on which `Expect: 100-continue` was answered without a 100, as
+    # it is for an empty body, and waits for ever when it uses it again.
+    for size, name in enumerate(names, start=1):
         random_file(f"tree/{name}", size * 100_000)
     aws("alice", "s3", "sync", "--only-show-errors", str(HOME / "tree"), f"s3://{B}/tree")
     (HOME / "tree" / "a.txt").write_text("changed")
