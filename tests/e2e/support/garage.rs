@@ -88,7 +88,7 @@ fn executable() -> &'static Path {
     EXECUTABLE.get_or_init(install)
 }
 
-/// Built from crates.io once: about ten minutes on two cores.
+/// Built once: about ten minutes on two cores.
 fn install() -> PathBuf {
     let root = cache::directory().join(format!("garage-{VERSION}"));
     let executable = root.join("bin/garage");
