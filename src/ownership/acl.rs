@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{BucketProbe, OwnershipError};
-use crate::policy::{AccountId, CanonicalUserId};
+use crate::policy::AccountId;
 use crate::s3::address::BucketName;
 
 /// Finds the account with a canonical id.
-type Accounts = dyn Fn(&CanonicalUserId) -> Option<AccountId> + Send + Sync;
+type Accounts = dyn Fn(&str) -> Option<AccountId> + Send + Sync;
 
 /// The account whose canonical id stands as `Owner/ID` in the bucket's ACL.
 #[derive(Clone)]
@@ -18,11 +18,12 @@ pub struct AclOwners {
 }
 
 impl AclOwners {
-    /// Asks `probe` for the ACL, and `accounts` whose canonical id it names. `accounts` is called on every lookup, so
+    /// Asks `probe` for the ACL, and `accounts` whose canonical id it names: as the store writes it, which need not be
+    /// Amazon's 64 digits. `accounts` is called on every lookup, so
     /// that it can follow identities that are read anew.
     pub fn new(
         probe: Arc<dyn BucketProbe>,
-        accounts: impl Fn(&CanonicalUserId) -> Option<AccountId> + Send + Sync + 'static,
+        accounts: impl Fn(&str) -> Option<AccountId> + Send + Sync + 'static,
     ) -> Self {
         Self { probe, accounts: Arc::new(accounts) }
     }
@@ -37,7 +38,7 @@ impl AclOwners {
             .acl_owner(bucket)
             .await
             .map_err(|e| OwnershipError { bucket: bucket.clone(), reason: format!("asking for its ACL: {e}") })?;
-        Ok(id.and_then(|id| CanonicalUserId::parse(&id)).and_then(|id| (self.accounts)(&id)))
+        Ok(id.and_then(|id| (self.accounts)(&id)))
     }
 }
 

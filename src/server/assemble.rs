@@ -201,9 +201,7 @@ fn owners(
         OwnershipSource::Registry => Some(Source::Registry(RegistryOwners::new(Arc::clone(&registry) as _))),
         OwnershipSource::UpstreamAcl if asks => {
             let identities = Arc::clone(&identities);
-            let by_canonical_id = move |id: &crate::policy::CanonicalUserId| {
-                identities.account_by_canonical_id(id.as_str()).map(|account| account.id)
-            };
+            let by_canonical_id = move |id: &str| identities.account_by_canonical_id(id).map(|account| account.id);
             Some(Source::UpstreamAcl(AclOwners::new(Arc::clone(&control) as _, by_canonical_id)))
         }
         // Nobody is shown an ACL without a signature; `config` warns of it.

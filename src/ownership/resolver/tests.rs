@@ -7,7 +7,6 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::ownership::BucketPattern;
-use crate::policy::CanonicalUserId;
 use crate::store::{MemoryRegistry, StoreError};
 
 const FIXED: &str = "111111111111";
@@ -117,8 +116,8 @@ fn fixed(pattern: &str) -> Source {
 }
 
 fn by_acl(probe: &Arc<ScriptedProbe>) -> Source {
-    let known = CanonicalUserId::parse(&canonical_id()).unwrap();
-    Source::UpstreamAcl(AclOwners::new(Arc::clone(probe) as _, move |id| (*id == known).then(|| account(BY_ACL))))
+    let accounts = |id: &str| id.eq_ignore_ascii_case(&canonical_id()).then(|| account(BY_ACL));
+    Source::UpstreamAcl(AclOwners::new(Arc::clone(probe) as _, accounts))
 }
 
 fn registry(registry: &Arc<MemoryRegistry>) -> Source {
