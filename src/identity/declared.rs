@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::auth::identity::{AccessKeyId, Credential, Identity, SecretKey};
 use crate::policy::{Account, AccountId, CanonicalUserId};
+use crate::s3::checksum::hex;
 
 /// All that a file declares.
 #[derive(Debug, Default)]
@@ -140,9 +141,8 @@ fn unique_id(prefix: &str, arn: &str) -> String {
 /// The canonical id of an account that is declared without: the SHA-256 of `portcullis:canonical:ID`.
 fn derived_canonical_id(id: &AccountId) -> Option<CanonicalUserId> {
     let hash = Sha256::digest(format!("portcullis:canonical:{id}").as_bytes());
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     // INVARIANT: a SHA-256 has 64 hexadecimal digits, so there is always one.
-    CanonicalUserId::parse(&hex)
+    CanonicalUserId::parse(&hex(&hash))
 }
 
 #[cfg(test)]

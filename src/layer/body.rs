@@ -9,10 +9,10 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
-use sha2::{Digest, Sha256};
 
 use super::BoxError;
-use crate::s3::error::{ErrorCode, S3Error};
+use crate::s3::checksum::PayloadHash;
+use crate::s3::error::S3Error;
 
 pin_project! {
     /// The request body the inner service gets.
@@ -51,11 +51,12 @@ impl<B: Body<Data = Bytes>> RequestBody<B> {
     /// `XAmzContentSHA256Mismatch` at once for an empty body whose digest is another.
     pub(crate) fn hashed(body: B, expected: [u8; 32]) -> Result<(Self, Fault), S3Error> {
         let fault = Fault::default();
-        let check = PayloadCheck { expected, hasher: Sha256::new(), kept: None, fault: fault.clone(), done: false };
+        let hash = PayloadHash::new(expected);
         if body.is_end_stream() {
-            check.compare()?;
+            hash.verify()?;
             return Ok((Self::streaming(body), fault));
         }
+        let check = PayloadCheck { hash, kept: None, fault: fault.clone(), done: false };
         Ok((Self { kind: RequestKind::Hashed { body, check } }, fault))
     }
 }
@@ -78,33 +79,10 @@ impl Fault {
 
 #[derive(Debug)]
 struct PayloadCheck {
-    expected: [u8; 32],
-    hasher: Sha256,
+    hash: PayloadHash,
     kept: Option<Bytes>,
     fault: Fault,
     done: bool,
-}
-
-impl PayloadCheck {
-    fn compare(&self) -> Result<(), S3Error> {
-        let computed: [u8; 32] = self.hasher.clone().finalize().into();
-        if computed == self.expected { Ok(()) } else { Err(payload_mismatch(&self.expected, &computed)) }
-    }
-}
-
-/// `XAmzContentSHA256Mismatch`, with both digests as S3 gives them.
-pub(crate) fn payload_mismatch(expected: &[u8; 32], computed: &[u8; 32]) -> S3Error {
-    S3Error::new(ErrorCode::XAmzContentSHA256Mismatch)
-        .with_field("ClientComputedContentSHA256", hex(expected))
-        .with_field("S3ComputedContentSHA256", hex(computed))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 impl<B> Body for RequestBody<B>
@@ -132,7 +110,7 @@ where
                         // An empty piece, as ends many an HTTP/2 body, must not push the last bytes out.
                         Ok(data) if data.is_empty() => continue,
                         Ok(data) => {
-                            check.hasher.update(&data);
+                            check.hash.update(&data);
                             check.kept.replace(data)
                         }
                         // Trailers are not covered by the payload's digest, and only chunk-signed bodies have any.
@@ -140,7 +118,7 @@ where
                     },
                     None => {
                         check.done = true;
-                        if let Err(error) = check.compare() {
+                        if let Err(error) = check.hash.verify() {
                             check.fault.set(error.clone());
                             return Poll::Ready(Some(Err(error.into())));
                         }
@@ -239,8 +217,10 @@ mod tests {
     use std::convert::Infallible;
 
     use http_body_util::BodyExt;
+    use sha2::{Digest, Sha256};
 
     use super::*;
+    use crate::s3::error::ErrorCode;
 
     /// A body of these pieces, each a frame.
     struct Pieces(std::vec::IntoIter<&'static str>);

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use tower_service::Service;
 
 use super::BoxError;
-use super::body::{RequestBody, hex, payload_mismatch};
+use super::body::RequestBody;
 use super::change::{BegunChange, ChangeKind, Outcome};
 use super::layer::{Handler, PassThrough};
 use super::locks::BucketGuard;
@@ -27,7 +27,7 @@ use crate::ownership::{Ownership, OwnershipError};
 use crate::policy::{AccountId, Action, InvalidPolicy, MAX_BODY, Policy, Problem};
 use crate::s3::address::{Address, AddressStyle, BucketName};
 use crate::s3::aws_chunked::{self, Framing};
-use crate::s3::checksum::DigestChecks;
+use crate::s3::checksum::{DigestChecks, PayloadHash, hex};
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::SignedPayload;
 use crate::s3::hoisted::effective_headers;
@@ -279,10 +279,9 @@ impl Exchange {
             None => (raw.clone(), Vec::new()),
         };
         if let PayloadMode::Sha256(expected) = signed.verified.payload() {
-            let computed: [u8; 32] = Sha256::digest(&raw).into();
-            if computed != expected {
-                return Err(payload_mismatch(&expected, &computed));
-            }
+            let mut hash = PayloadHash::new(expected);
+            hash.update(&raw);
+            hash.verify()?;
         }
         checks.with_trailers(&trailers)?.verify(&document)?;
         let validated = Policy::parse(&document, bucket.as_str()).map_err(|invalid| malformed(&invalid))?;

@@ -9,6 +9,7 @@ use http::header::{CONTENT_TYPE, DATE, SERVER};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::body::ResponseBody;
+use crate::s3::checksum::hex;
 use crate::s3::error::S3Error;
 use crate::s3::xml;
 
@@ -20,7 +21,7 @@ pub struct RequestId(Arc<(String, String)>);
 impl RequestId {
     /// An id from 40 random bytes: 16 upper-case hexadecimal digits, and 64 of lower case for the host's id.
     pub fn from_random(bytes: [u8; 40]) -> Self {
-        let text = super::body::hex(&bytes);
+        let text = hex(&bytes);
         let (id, host_id) = text.split_at_checked(16).unwrap_or((&text, ""));
         Self(Arc::new((id.to_ascii_uppercase(), host_id.to_owned())))
     }

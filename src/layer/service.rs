@@ -11,11 +11,10 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body::Body;
 use percent_encoding::percent_decode_str;
-use sha2::{Digest, Sha256};
 use tower_service::Service;
 
 use super::BoxError;
-use super::body::{RequestBody, ResponseBody, payload_mismatch};
+use super::body::{RequestBody, ResponseBody};
 use super::change::{BegunChange, ChangeKind, Outcome, PeerAddress, PolicyChange};
 use super::future::ResponseFuture;
 use super::layer::{Handler, PassThrough, Shared};
@@ -24,6 +23,7 @@ use super::respond::{RequestId, Responder};
 use crate::auth::identity::Identity;
 use crate::auth::sigv4::{PayloadMode, Presented, Verified};
 use crate::s3::address::{Address, AddressError, AddressStyle, BucketName, authority_of, path_style_target};
+use crate::s3::checksum::{PayloadHash, hex};
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::{Resign, SignedPayload};
 use crate::s3::hoisted::effective_headers;
@@ -215,7 +215,7 @@ impl<S> Call<S> {
         let (body, fault, payload) = match signed.verified.payload() {
             PayloadMode::Sha256(expected) => {
                 let (body, fault) = RequestBody::hashed(body, expected)?;
-                (body, Some(fault), SignedPayload::Sha256(super::body::hex(&expected)))
+                (body, Some(fault), SignedPayload::Sha256(hex(&expected)))
             }
             PayloadMode::Unsigned => (RequestBody::streaming(body), None, SignedPayload::Unsigned),
             PayloadMode::StreamingSigned { .. } | PayloadMode::StreamingUnsignedTrailer => {
@@ -390,11 +390,10 @@ impl Exchange {
         let Some(signed) = signed else { return Ok(body) };
         let payload = match signed.verified.payload() {
             PayloadMode::Sha256(expected) => {
-                let computed: [u8; 32] = Sha256::digest(&body).into();
-                if computed != expected {
-                    return Err(payload_mismatch(&expected, &computed));
-                }
-                SignedPayload::Sha256(super::body::hex(&expected))
+                let mut hash = PayloadHash::new(expected);
+                hash.update(&body);
+                hash.verify()?;
+                SignedPayload::Sha256(hex(&expected))
             }
             PayloadMode::Unsigned => SignedPayload::Unsigned,
             PayloadMode::StreamingSigned { .. } | PayloadMode::StreamingUnsignedTrailer => {

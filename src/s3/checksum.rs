@@ -137,35 +137,47 @@ impl Hasher {
     }
 }
 
-/// Computes the SHA-256 of a body as it passes, to hold it against `x-amz-content-sha256`.
-#[derive(Clone, Debug, Default)]
-pub struct PayloadHash(Sha256);
+/// Holds a body, as it passes, against the SHA-256 that `x-amz-content-sha256` declares.
+#[derive(Clone, Debug)]
+pub struct PayloadHash {
+    declared: [u8; 32],
+    hasher: Sha256,
+}
 
 impl PayloadHash {
     /// Starts with nothing read.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(declared: [u8; 32]) -> Self {
+        Self { declared, hasher: Sha256::new() }
     }
 
     /// Reads on.
     pub fn update(&mut self, data: &[u8]) {
-        self.0.update(data);
+        self.hasher.update(data);
     }
 
-    /// Compares with the 64 hexadecimal digits that were declared and signed.
+    /// Compares what was read with what was declared and signed.
     ///
     /// # Errors
     /// `XAmzContentSHA256Mismatch` with both hashes. The body must then not be completed upstream.
-    pub fn verify(self, declared: &str) -> Result<(), S3Error> {
-        let computed: String = self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    pub fn verify(&self) -> Result<(), S3Error> {
+        let computed: [u8; 32] = self.hasher.clone().finalize().into();
         // The sender knows both values, so there is nothing to be learnt from how long this takes.
-        if declared.eq_ignore_ascii_case(&computed) {
+        if computed == self.declared {
             return Ok(());
         }
         Err(S3Error::new(ErrorCode::XAmzContentSHA256Mismatch)
-            .with_field("ClientComputedContentSHA256", declared)
-            .with_field("S3ComputedContentSHA256", computed))
+            .with_field("ClientComputedContentSHA256", hex(&self.declared))
+            .with_field("S3ComputedContentSHA256", hex(&computed)))
     }
+}
+
+/// The SHA-256 of nothing, in hexadecimal.
+pub(crate) const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// Bytes as hexadecimal digits, in lower case.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// What the headers of a request promise of its body.

@@ -26,6 +26,7 @@ use crate::ownership::fixed::{BucketPattern, FixedOwners};
 use crate::ownership::registry::RegistryOwners;
 use crate::ownership::resolver::{OwnerResolver, Source};
 use crate::s3::address::Domains;
+use crate::s3::checksum::hex;
 use crate::store::redb::RedbStore;
 use crate::telemetry::audit::{AuditLog, AuditRecord, AuditTarget};
 use crate::telemetry::logging::{self, Format, LoggingSettings};
@@ -179,8 +180,7 @@ async fn upstream(
 fn random_pair() -> Result<KeyPair, ServeError> {
     let mut random = [0_u8; 32];
     getrandom::fill(&mut random).map_err(|error| ServeError::Random(std::io::Error::other(error)))?;
-    let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(KeyPair { access_key_id: AccessKeyId::new("PORTCULLIS"), secret: SecretKey::new(secret) })
+    Ok(KeyPair { access_key_id: AccessKeyId::new("PORTCULLIS"), secret: SecretKey::new(hex(&random)) })
 }
 
 fn owners(

@@ -17,15 +17,13 @@ use super::tls::{TlsError, client_config};
 use crate::ownership::{BucketProbe, ProbeError};
 use crate::policy::Policy;
 use crate::s3::address::BucketName;
+use crate::s3::checksum::EMPTY_SHA256;
 use crate::s3::forward::SignedPayload;
 use crate::s3::xml;
 use crate::store::{BoxFuture, PolicySource, StoreError};
 
 /// What is read of an answer, at most. A policy has 20 KiB; an ACL of a hundred grants has 40.
 const MAX_ANSWER: usize = 128 * 1024;
-
-/// SHA-256 of nothing, which is what these requests carry.
-const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// What a [`ControlClient`] needs to know.
 #[derive(Clone, Debug)]

@@ -9,8 +9,7 @@ use super::scope::{Scope, Timestamp};
 use super::signature::{self, SigningKey};
 use crate::auth::error::AuthError;
 use crate::s3::aws_chunked::ChunkSignatures;
-
-const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+use crate::s3::checksum::{EMPTY_SHA256, hex};
 
 /// Verifies the chunks of one body in their order, then its trailer.
 ///
@@ -33,7 +32,7 @@ impl ChunkVerifier {
     /// # Errors
     /// [`AuthError::ChunkSignature`] when it does not match.
     pub fn chunk(&mut self, data_sha256: [u8; 32], signature: &str) -> Result<(), AuthError> {
-        let hash = signature::hex(&data_sha256);
+        let hash = hex(&data_sha256);
         self.advance("AWS4-HMAC-SHA256-PAYLOAD", &[EMPTY_SHA256, &hash], signature)
     }
 

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::scope::{SERVICE, Scope, TERMINAL};
 use crate::auth::identity::{AccessKeyId, SecretKey};
+use crate::s3::checksum::hex;
 
 /// The key of one secret, day and region. It prints redacted and is wiped when dropped.
 #[derive(Clone)]
@@ -122,12 +123,6 @@ pub(super) fn sha256_hex(pieces: &[&[u8]]) -> String {
         hasher.update(piece);
     }
     hex(&hasher.finalize())
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn hmac_sha256(key: &[u8], pieces: &[&[u8]]) -> [u8; 32] {
