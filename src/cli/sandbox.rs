@@ -75,6 +75,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 async fn serve(loaded: Loaded, directory: &Directory, listen: SocketAddr) -> Result<(), Failure> {
     let failed = |error: &(dyn std::error::Error + 'static)| Failure::Failed(explain(error, listen));
     let stop = signals::stop().map_err(|error| failed(&error))?;
+    // Whoever closes the terminal is done with it, and the temporary directory has to go.
+    let hangup = signals::hangup().map_err(|error| failed(&error))?;
+    let stop = async move {
+        tokio::select! {
+            () = stop => {}
+            () = hangup => {}
+        }
+    };
     let identities = Arc::new(loaded.identities);
     let _watch = identities.watch().inspect_err(|error| terminal::warning(error)).ok();
     let server = Server::bind(loaded.settings, identities).await.map_err(|error| failed(&error))?;

@@ -30,6 +30,14 @@ pub(crate) fn stop() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     })
 }
 
+/// A future that is ready at the first SIGHUP, as when a terminal is closed.
+pub(crate) fn hangup() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        hangup.recv().await;
+    })
+}
+
 /// Re-reads the identities at every SIGHUP.
 pub(crate) fn reload_at_hangup(identities: Arc<IdentityFile>) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
