@@ -1,14 +1,15 @@
 //! Servers as values: stopped when dropped, a panic included, with what they printed at hand.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use super::cache;
 
 /// How long a server may take to start, on a machine that is also compiling.
 pub(crate) const START: Duration = Duration::from_secs(60);
@@ -85,8 +86,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let ended = self.child.try_wait();
         self.kill();
         if thread::panicking() {
+            if let Ok(Some(status)) = ended {
+                eprintln!("--- {} had ended by itself: {status}", self.name);
+            }
             for (stream, text) in [("stdout", self.stdout()), ("stderr", self.stderr())] {
                 let lines: Vec<_> = text.lines().collect();
                 let tail = lines.get(lines.len().saturating_sub(60)..).unwrap_or_default();
@@ -136,16 +141,20 @@ pub(crate) struct Finished {
     pub(crate) stderr: String,
 }
 
-/// A port of 127.0.0.1 that nobody uses and no other test of this process is given. It lies under the range the
-/// kernel takes clients' ports from, so no outgoing connection can sit on it before the server does.
+/// A port of 127.0.0.1 that nobody uses and that no other test is given, in another run of the suite neither: a lock
+/// holds it until this process ends. It lies under the range the kernel takes clients' ports from, so no outgoing
+/// connection can sit on it before the server does.
 pub(crate) fn free_address() -> SocketAddr {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    let mut given = GIVEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let first = 10_000 + u16::try_from(std::process::id() % 100).unwrap() * 200;
-    let port = (first..32_000)
-        .find(|port| !given.contains(port) && TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .expect("no free port under 32000");
-    given.insert(port);
+    static GIVEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let locks = cache::directory().join("ports");
+    fs::create_dir_all(&locks).unwrap();
+    let free = (10_000..32_000).find_map(|port: u16| {
+        let lock = File::create(locks.join(port.to_string())).unwrap();
+        let is_free = lock.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok();
+        is_free.then_some((port, lock))
+    });
+    let (port, lock) = free.expect("no free port under 32000");
+    GIVEN.lock().unwrap_or_else(PoisonError::into_inner).push(lock);
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
