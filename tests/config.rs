@@ -65,7 +65,8 @@ fn a_check_tells_the_problems_of_both_files_at_once() {
     assert_eq!(
         said.err,
         "error: p.toml:3:1: `upstream.time_out`: unknown key (did you mean `connect_timeout`?)\n\
-         error: identities.toml: cannot be read: No such file or directory (os error 2)\n"
+         error: identities.toml: cannot be read: No such file or directory (os error 2); `examples/identities.toml` is \
+         one to begin with\n"
     );
     assert_eq!((said.out.as_str(), said.code), ("", Some(1)));
     let said = portcullis(directory.path(), &["check", "--config", "none.toml"], "");

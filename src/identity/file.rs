@@ -192,11 +192,20 @@ impl fmt::Debug for IdentityFile {
     }
 }
 
+fn unreadable(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            format!("cannot be read: {error}; `examples/identities.toml` is one to begin with")
+        }
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
 fn read(path: &Path) -> Result<Version, Problems> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map(Zeroizing::new)
-        .map_err(|error| Problems::whole_file(&name, format!("cannot be read: {error}")))?;
+        .map_err(|error| Problems::whole_file(&name, unreadable(&error)))?;
     let base_dir = path.parent().unwrap_or(Path::new(""));
     parse(&text, &name, base_dir, &|variable| std::env::var(variable).ok())
 }

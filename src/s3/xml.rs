@@ -78,6 +78,14 @@ pub enum XmlError {
     AmbiguousOwner,
 }
 
+/// The `Code` of a store's error body, for telling its errors apart; `None` where there is none.
+#[cfg(feature = "proxy")]
+pub(crate) fn error_code(document: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(document).ok()?;
+    let (_, rest) = text.split_once("<Code>")?;
+    rest.split_once("</Code>").map(|(code, _)| code)
+}
+
 /// Reads `Owner/ID` from the answer to `GET ?acl`, in any namespace or none. `None`: the ACL names no owner.
 ///
 /// # Errors

@@ -80,9 +80,11 @@ where
         }
         drop(running);
         shutdown.await;
+        tracing::info!(drain_timeout = ?self.drain_timeout, "stopping: no new connections, running requests may finish");
         self.health.drain();
         let drained = drain.finish(self.drain_timeout).await;
         admin_drain.finish(Duration::ZERO).await;
+        tracing::info!("stopped");
         drained
     }
 }

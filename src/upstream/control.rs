@@ -25,6 +25,10 @@ use crate::store::{BoxFuture, PolicySource, StoreError};
 /// What is read of an answer, at most. A policy has 20 KiB; an ACL of a hundred grants has 40.
 const MAX_ANSWER: usize = 128 * 1024;
 
+/// The errors by which a store says that it does not take our signature, whatever it is asked.
+const OUR_FAULT: [&str; 4] =
+    ["AuthorizationHeaderMalformed", "InvalidAccessKeyId", "RequestTimeTooSkewed", "SignatureDoesNotMatch"];
+
 /// What a [`ControlClient`] needs to know.
 #[derive(Clone, Debug)]
 pub struct ControlSettings {
@@ -58,7 +62,8 @@ pub struct ControlError {
 #[derive(Debug)]
 enum Reason {
     Http(reqwest::Error),
-    Status(StatusCode),
+    /// With the error's code, where its body told one.
+    Status(StatusCode, Option<String>),
     TooLong,
     Unsigned(String),
     Xml(xml::XmlError),
@@ -94,26 +99,36 @@ impl ControlClient {
         let (status, _) = self.ask(&question).await?;
         match status {
             StatusCode::NOT_FOUND => Ok(false),
-            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => Ok(true),
+            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => {
+                // A bucket may be closed to our key; one that is wrong is closed out of all of them, missing ones too.
+                if self.settings.credentials.of(None).is_some() {
+                    tracing::warn!(%bucket, %status, "the store refuses the upstream credentials this bucket; are they right?");
+                }
+                Ok(true)
+            }
             status if status.is_success() || status.is_redirection() => Ok(true),
-            status => Err(question.failed(Reason::Status(status))),
+            status => Err(question.refused(status, &[])),
         }
     }
 
     /// `Owner/ID` of `bucket`'s ACL; `None` where the store shows none (`403`, `404`, `405`, `501`).
     ///
     /// # Errors
-    /// [`ControlError`] for any other answer, and for one that is not an ACL.
+    /// [`ControlError`] for any other answer, for one that is not an ACL, and where it is our key that the store does not
+    /// know: then the owner is unknown, not nobody.
     pub async fn acl_owner(&self, bucket: &BucketName) -> Result<Option<String>, ControlError> {
         let question = Question { method: Method::GET, bucket, subresource: "?acl" };
         let (status, body) = self.ask(&question).await?;
         match status {
             StatusCode::OK => xml::acl_owner_id(&body).map_err(|error| question.failed(Reason::Xml(error))),
+            StatusCode::FORBIDDEN if xml::error_code(&body).is_some_and(|code| OUR_FAULT.contains(&code)) => {
+                Err(question.refused(status, &body))
+            }
             StatusCode::FORBIDDEN
             | StatusCode::NOT_FOUND
             | StatusCode::METHOD_NOT_ALLOWED
             | StatusCode::NOT_IMPLEMENTED => Ok(None),
-            status => Err(question.failed(Reason::Status(status))),
+            status => Err(question.refused(status, &body)),
         }
     }
 
@@ -128,7 +143,7 @@ impl ControlClient {
         match status {
             StatusCode::OK => Ok(Some(body)),
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Ok(None),
-            status => Err(question.failed(Reason::Status(status))),
+            status => Err(question.refused(status, &body)),
         }
     }
 
@@ -225,6 +240,10 @@ impl Question<'_> {
         format!("/{}{}", self.bucket, self.subresource)
     }
 
+    fn refused(&self, status: StatusCode, body: &[u8]) -> ControlError {
+        self.failed(Reason::Status(status, xml::error_code(body).map(str::to_owned)))
+    }
+
     fn failed(&self, reason: Reason) -> ControlError {
         ControlError { question: format!("{} {}", self.method, self.target()), reason }
     }
@@ -243,7 +262,8 @@ impl fmt::Display for ControlError {
                 }
                 Ok(())
             }
-            Reason::Status(status) => write!(f, "the object store answered {status}"),
+            Reason::Status(status, None) => write!(f, "the object store answered {status}"),
+            Reason::Status(status, Some(code)) => write!(f, "the object store answered {status}, {code:?}"),
             Reason::TooLong => write!(f, "the object store's answer is longer than {MAX_ANSWER} bytes"),
             Reason::Unsigned(reason) => write!(f, "the question cannot be signed: {reason}"),
             Reason::Xml(error) => write!(f, "the object store's answer is not an ACL: {error}"),
@@ -257,7 +277,7 @@ impl std::error::Error for ControlError {
         match &self.reason {
             Reason::Http(error) => Some(error),
             Reason::Xml(error) => Some(error),
-            Reason::Status(_) | Reason::TooLong | Reason::Unsigned(_) | Reason::Unreachable(_) => None,
+            Reason::Status(..) | Reason::TooLong | Reason::Unsigned(_) | Reason::Unreachable(_) => None,
         }
     }
 }

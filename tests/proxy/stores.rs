@@ -167,3 +167,25 @@ async fn answers_that_leave_a_question_open_are_errors() {
         assert_eq!(asked.await.unwrap().ok(), policy, "{answer:?}");
     }
 }
+
+#[tokio::test]
+async fn a_store_that_does_not_know_our_key_has_not_said_that_nobody_owns_the_bucket() {
+    for (code, known) in [
+        ("AccessDenied", true),
+        ("SignatureDoesNotMatch", false),
+        ("InvalidAccessKeyId", false),
+        ("RequestTimeTooSkewed", false),
+    ] {
+        let store = Store::start().await;
+        let client = control(store.address(), UpstreamCredentials::new(Some(&key("OURS")), []));
+        let asked = tokio::spawn(async move { client.acl_owner(&bucket("demo")).await });
+        let mut wire = store.accept().await;
+        assert_eq!(first_line(&wire.head().await), "GET /demo?acl HTTP/1.1");
+        let body = format!("<Error><Code>{code}</Code></Error>");
+        wire.send(format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
+        match asked.await.unwrap() {
+            Ok(owner) => assert!(known && owner.is_none(), "{code}"),
+            Err(error) => assert!(!known && error.to_string().contains(code), "{code}: {error}"),
+        }
+    }
+}
