@@ -23,7 +23,7 @@ pin_project! {
 pin_project! {
     #[project = KindProj]
     enum Kind<F, B, E> {
-        // What passes as it was sent costs no allocation.
+        // What passes as it was sent needs no box.
         Passing { #[pin] inner: F },
         Checked { checked: Boxed<B, E> },
     }

@@ -67,27 +67,27 @@ pub(crate) struct Responder {
 impl Responder {
     /// `204 No Content`.
     pub(crate) fn no_content<B>(&self) -> Response<ResponseBody<B>> {
-        self.finish(StatusCode::NO_CONTENT, None, Bytes::new())
+        self.finish(StatusCode::NO_CONTENT, None, Bytes::new()).map(ResponseBody::own)
     }
 
     /// `200 OK` with a policy as it was sent.
     pub(crate) fn document<B>(&self, document: Bytes) -> Response<ResponseBody<B>> {
-        self.finish(StatusCode::OK, Some(HeaderValue::from_static("application/json")), document)
+        self.finish(StatusCode::OK, Some(HeaderValue::from_static("application/json")), document).map(ResponseBody::own)
     }
 
     /// An error, as S3 writes it.
     pub(crate) fn error<B>(&self, error: &S3Error) -> Response<ResponseBody<B>> {
+        self.bare_error(error).map(ResponseBody::own)
+    }
+
+    /// The same, for those around and behind the layer whose bodies are others.
+    pub(crate) fn bare_error(&self, error: &S3Error) -> Response<Bytes> {
         let body = xml::error_body(error, &self.resource, self.id.as_str(), self.id.host_id());
         self.finish(error.status(), Some(HeaderValue::from_static("application/xml")), body)
     }
 
-    fn finish<B>(
-        &self,
-        status: StatusCode,
-        content_type: Option<HeaderValue>,
-        body: Bytes,
-    ) -> Response<ResponseBody<B>> {
-        let mut response = Response::new(ResponseBody::own(body));
+    fn finish(&self, status: StatusCode, content_type: Option<HeaderValue>, body: Bytes) -> Response<Bytes> {
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
         let mut set = |name: http::HeaderName, value: &str| {
