@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         secret: SecretKey::new("example-secret"),
         session_token: None,
         identity: Arc::new(Identity {
-            principal: Principal::Root(Account { id: account.clone(), canonical_id }),
+            principal: Principal::root(Account { id: account.clone(), canonical_id }),
             policies: Vec::new(),
         }),
     };

@@ -123,7 +123,7 @@ impl File {
         let groups = self.groups(table.tables("group"));
         let (users, roles) = (table.tables("user"), table.tables("role"));
         if let Some(account) = &account {
-            let root = Identity { principal: Principal::Root(account.clone()), policies: Vec::new() };
+            let root = Identity { principal: Principal::root(account.clone()), policies: Vec::new() };
             self.keys(&table, root_keys, root);
         }
         self.users(account.as_ref(), &groups, users);
@@ -166,7 +166,7 @@ impl File {
             let keys = keys(table.tables("keys"));
             if let (Some(account), Some(name)) = (account, name) {
                 let user_id = declared::user_id(&account.id, &path, &name);
-                let principal = Principal::User { account: account.clone(), path, name, user_id, tags };
+                let principal = Principal::user(account.clone(), path, name, user_id, tags);
                 self.keys(&table, keys, Identity { principal, policies });
             }
             table.finish();
@@ -185,14 +185,14 @@ impl File {
                 let key = session_key(&mut table);
                 if let (Some(account), Some(role), Some(session), Some(key)) = (account, &role, session, key) {
                     let role_id = declared::role_id(&account.id, &path, role);
-                    let principal = Principal::AssumedRole {
-                        account: account.clone(),
-                        path: path.clone(),
-                        role: role.clone(),
-                        user_id: format!("{role_id}:{session}"),
-                        session,
-                        tags: tags.clone(),
-                    };
+                    let principal = Principal::assumed_role(
+                        account.clone(),
+                        path.as_str(),
+                        role.as_str(),
+                        session.as_str(),
+                        format!("{role_id}:{session}"),
+                        tags.clone(),
+                    );
                     self.keys(&table, vec![key], Identity { principal, policies: policies.clone() });
                 }
                 table.finish();

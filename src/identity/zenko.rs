@@ -51,7 +51,7 @@ fn read_account(builder: &mut Builder, json: &Json<'_, '_>) -> Option<()> {
         }
         builder.account(id, canonical_id.as_deref()).map_err(|message| json.problem(&message)).ok()
     });
-    let root = account.clone().map(Principal::Root);
+    let root = account.clone().map(Principal::root);
     read_keys(builder, &mut fields, root);
     for user in fields.list("users", Need::Optional).unwrap_or_default() {
         read_user(builder, account.as_ref(), &user);
@@ -63,12 +63,9 @@ fn read_user(builder: &mut Builder, account: Option<&Account>, json: &Json<'_, '
     let mut fields = json.fields()?;
     let name = fields.text("name", Need::Required);
     let name = name.and_then(|name| declared::iam_name(&name).map_err(|message| fields.problem("name", &message)).ok());
-    let user = account.zip(name).map(|(account, name)| Principal::User {
-        account: account.clone(),
-        path: "/".to_owned(),
-        user_id: declared::user_id(&account.id, "/", &name),
-        name,
-        tags: BTreeMap::new(),
+    let user = account.zip(name).map(|(account, name)| {
+        let user_id = declared::user_id(&account.id, "/", &name);
+        Principal::user(account.clone(), "/", name, user_id, BTreeMap::new())
     });
     read_keys(builder, &mut fields, user);
     Some(())

@@ -22,12 +22,13 @@ use super::layer::{Handler, PassThrough};
 use super::locks::BucketGuard;
 use super::service::{Call, Exchange, Outcomes, Signed, Target};
 use crate::auth::authorize::{Denial, Permit, authorize_policy_call, would_lock_out};
-use crate::auth::sigv4::PayloadMode;
+use crate::auth::sigv4::{Kind, PayloadMode};
 use crate::ownership::{Ownership, OwnershipError};
-use crate::policy::{AccountId, Action, InvalidPolicy, MAX_BODY, Policy, Problem};
+use crate::policy::{AccessRequest, AccountId, Action, Context, InvalidPolicy, MAX_BODY, Policies, Policy, Problem};
 use crate::s3::address::{Address, AddressStyle, BucketName};
 use crate::s3::aws_chunked::{self, Framing};
 use crate::s3::checksum::{DigestChecks, PayloadHash, hex};
+use crate::s3::context::{AuthType, RequestFacts, SignatureFacts};
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::SignedPayload;
 use crate::s3::hoisted::effective_headers;
@@ -83,7 +84,7 @@ impl<S> Call<S> {
         let caller = self.exchange.authenticate().await?;
         let headers = effective_headers(&self.exchange.parts.headers, &self.exchange.query()?)?;
         let owner = self.exchange.owner(&bucket, &headers).await?;
-        let (signed, permit) = self.exchange.permit(call, &bucket, caller, &owner).await?;
+        let (signed, permit) = self.exchange.permit(call, &bucket, caller, &owner, &headers).await?;
         match call {
             PolicyCall::Put => {
                 let received = self.exchange.receive(&permit, &signed, &bucket, &headers, body).await?;
@@ -201,6 +202,7 @@ impl Exchange {
         bucket: &BucketName,
         caller: Option<Signed>,
         owner: &AccountId,
+        headers: &HeaderMap,
     ) -> Result<(Signed, Permit), S3Error> {
         let Some(signed) = caller else {
             self.log_denial(call, bucket, None, Denial::Anonymous);
@@ -208,10 +210,14 @@ impl Exchange {
         };
         // No policy can stop the owner's root, so an unreadable one can't either: root is who repairs it.
         let present = if signed.identity.principal.is_root_of(owner) { None } else { self.present(bucket).await? };
-        match authorize_policy_call(&signed.identity, call.action(), &bucket.arn(), present.as_deref(), owner) {
+        let arn = bucket.arn();
+        let context = self.context(headers, &signed, owner);
+        let request = self.request(call, &signed, &arn, &context);
+        let policies = Policies { identity: &signed.identity.policies, bucket: present.as_deref(), owner };
+        match authorize_policy_call(&request, &policies) {
             Ok(permit) => Ok((signed, permit)),
             Err(denial) => {
-                self.log_denial(call, bucket, signed.identity.principal.arn().as_deref(), denial);
+                self.log_denial(call, bucket, signed.identity.principal.arn(), denial);
                 Err(match denial {
                     Denial::Anonymous | Denial::ExplicitDeny(_) | Denial::ImplicitDeny => denial.into(),
                     Denial::OtherAccount(_) => S3Error::from(denial)
@@ -220,6 +226,40 @@ impl Exchange {
                 })
             }
         }
+    }
+
+    /// The circumstances that conditions may ask about.
+    fn context<'a>(&self, headers: &'a HeaderMap, signed: &'a Signed, owner: &'a AccountId) -> Context<'a> {
+        let verified = &signed.verified;
+        let signature = SignatureFacts {
+            auth_type: match verified.kind() {
+                Kind::Header => AuthType::Header,
+                Kind::Presigned => AuthType::QueryString,
+            },
+            signed_at: verified.timestamp().unix_seconds(),
+            region: verified.scope().region(),
+        };
+        let facts = RequestFacts {
+            headers,
+            source_ip: self.peer,
+            // Clients come by plain HTTP; of TLS that ended in front of us nobody has told us in a way to be believed.
+            secure_transport: false,
+            now: self.responder.now,
+            owner: Some(owner),
+            region: signature.region,
+            signature: Some(signature),
+        };
+        facts.context()
+    }
+
+    fn request<'a>(
+        &self,
+        call: PolicyCall,
+        signed: &'a Signed,
+        bucket_arn: &'a str,
+        context: &'a Context<'a>,
+    ) -> AccessRequest<'a> {
+        AccessRequest { principal: &signed.identity.principal, action: call.action(), resource: bucket_arn, context }
     }
 
     fn log_denial(&self, call: PolicyCall, bucket: &BucketName, by: Option<&str>, denial: Denial) {
@@ -303,7 +343,14 @@ impl Exchange {
         let confirmed = headers
             .get("x-amz-confirm-remove-self-bucket-access")
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
-        if self.shared.lockout_guard && !confirmed && would_lock_out(&signed.identity, new, owner, &bucket.arn()) {
+        if !self.shared.lockout_guard || confirmed {
+            return Ok(());
+        }
+        let arn = bucket.arn();
+        let context = self.context(headers, signed, owner);
+        let request = self.request(PolicyCall::Put, signed, &arn, &context);
+        let policies = Policies { identity: &signed.identity.policies, bucket: None, owner };
+        if would_lock_out(&request, &policies, new) {
             return Err(S3Error::new(ErrorCode::AccessDenied).with_message(
                 "The policy would take away your own permission to change the bucket policy (s3:PutBucketPolicy). To put \
                  it nevertheless, send x-amz-confirm-remove-self-bucket-access: true",
@@ -373,13 +420,13 @@ impl Exchange {
         headers: &HeaderMap,
     ) -> Result<(Signed, Permit), S3Error> {
         let owner = self.owner(bucket, headers).await?;
-        self.permit(call, bucket, Some(signed), &owner).await
+        self.permit(call, bucket, Some(signed), &owner, headers).await
     }
 
     fn change(&self, signed: &Signed) -> Change {
         Change {
             at: self.responder.now,
-            by: signed.identity.principal.arn().unwrap_or_default(),
+            by: signed.identity.principal.arn().unwrap_or_default().to_owned(),
             request_id: self.responder.id.as_str().to_owned(),
         }
     }

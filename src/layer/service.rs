@@ -137,7 +137,7 @@ pub(crate) struct Exchange {
     pub(crate) shared: Arc<Shared>,
     pub(crate) parts: Parts,
     pub(crate) responder: Responder,
-    peer: Option<IpAddr>,
+    pub(crate) peer: Option<IpAddr>,
 }
 
 /// A caller whose signature was verified.
@@ -472,7 +472,7 @@ impl Exchange {
             request_id: self.responder.id.as_str().to_owned(),
             kind,
             bucket: bucket.clone(),
-            by: by.and_then(|identity| identity.principal.arn()),
+            by: by.and_then(|identity| identity.principal.arn().map(str::to_owned)),
             account: by.and_then(|identity| identity.principal.account()).map(|account| account.id.clone()),
             peer: self.peer,
             sha256,

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::pattern::Pattern;
+use super::pattern::{NoValues, Pattern};
 
 /// What an action is done to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,8 +200,8 @@ impl ActionEntry {
             return Some(Self::Foreign);
         }
         if name.contains(['*', '?']) {
-            let pattern = Pattern::plain(name);
-            let matching = |action: &Action| pattern.matches_ignoring_case(action.short_name());
+            let pattern = Pattern::plain(&name.to_ascii_lowercase());
+            let matching = |action: &Action| pattern.matches(&action.short_name().to_ascii_lowercase(), &NoValues);
             return Some(Self::Matching(Action::ALL.iter().copied().filter(matching).collect()));
         }
         Some(Action::parse(text).map_or(Self::Unknown, Self::Named))

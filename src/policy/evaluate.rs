@@ -1,17 +1,23 @@
 //! Does a policy allow, deny, or say nothing?
 //!
 //! Follows Amazon's "Policy evaluation logic", the part that concerns a single policy: an explicit deny in it beats every
-//! allow in it. How several policies are weighed together is the caller's to know.
+//! allow in it. How several policies are weighed together is told in [`decide`](super::decide()).
 
 use super::action::ActionSet;
+use super::condition::Condition;
+use super::explain::{FailedTest, Missed};
 use super::pattern::Pattern;
+use super::prefix_index::PrefixIndex;
 use super::principal::{GrantedTo, Principal, PrincipalPattern, spares};
 use super::request::AccessRequest;
+use super::version::Version;
 
 /// A checked, compiled policy. Only [`Policy::parse`] and [`Policy::parse_identity`] make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    statements: Vec<Statement>,
+    pub(super) version: Version,
+    pub(super) statements: Box<[Statement]>,
+    index: Index,
 }
 
 /// What a policy says to a request. Statements are counted from 0.
@@ -34,22 +40,50 @@ pub enum Verdict {
 }
 
 impl Policy {
-    /// What the policy says to a request: total, and without allocating.
-    ///
-    /// Provisional, until conditions are evaluated: a statement with a condition never grants and always denies, whatever
-    /// the condition says. Nor does a resource with a policy variable grant, and it denies all that it might stand for.
+    /// What the policy says to a request: total, and without allocating unless an ARN condition has a variable. Only those
+    /// statements are asked whose resources begin as the request's does.
     pub fn evaluate(&self, request: &AccessRequest<'_>) -> Verdict {
-        let mut granted: Option<(usize, GrantedTo)> = None;
-        for (index, statement) in self.statements.iter().enumerate() {
-            match statement.says(request) {
-                Some(Saying::Deny) => return Verdict::Deny { statement: index },
-                Some(Saying::Allow(via)) if granted.is_none_or(|(_, so_far)| via > so_far) => {
-                    granted = Some((index, via))
-                }
-                Some(Saying::Allow(_)) | None => {}
+        let mut tally = Tally::default();
+        for at in self.index.exact.exactly(request.resource) {
+            self.ask(*at, request, &mut tally, |_| true);
+        }
+        for node in self.index.open.beginning(request.resource) {
+            for (at, pattern) in &node.entries {
+                self.ask(*at, request, &mut tally, |_| pattern.matches_behind_prefix(request.resource, request));
             }
         }
-        granted.map_or(Verdict::NoMatch, |(statement, via)| Verdict::Allow { statement, via })
+        for at in &self.index.outside {
+            self.ask(*at, request, &mut tally, |statement| statement.resources.cover(request));
+        }
+        tally.verdict()
+    }
+
+    /// Asks one statement, unless the verdict stands whatever it says.
+    fn ask(&self, at: usize, request: &AccessRequest<'_>, tally: &mut Tally, covers: impl FnOnce(&Statement) -> bool) {
+        // INVARIANT: the index names statements that are there.
+        let Some(statement) = self.statements.get(at) else { return };
+        if tally.may_change(at, statement)
+            && statement.actions.contains(request.action)
+            && covers(statement)
+            && let Some(via) = statement.effect.concerns(request.principal)
+            && statement.condition.missed(request).is_none()
+        {
+            tally.count(at, statement, via);
+        }
+    }
+
+    /// The same verdict, from asking every statement everything; and what each of them missed.
+    pub(super) fn evaluate_all(&self, request: &AccessRequest<'_>) -> (Verdict, Vec<Option<Missed<'_>>>) {
+        let mut tally = Tally::default();
+        let missed = self.statements.iter().enumerate().map(|(at, statement)| match statement.applies(request) {
+            Ok(via) => {
+                tally.count(at, statement, via);
+                None
+            }
+            Err(missed) => Some(missed),
+        });
+        let missed = missed.collect();
+        (tally.verdict(), missed)
     }
 
     /// The `Sid` of a statement, counted from 0; none where it has none, or there is no such statement.
@@ -57,8 +91,81 @@ impl Policy {
         self.statements.get(statement)?.sid.as_deref()
     }
 
-    pub(super) fn compiled(statements: Vec<Statement>) -> Self {
-        Self { statements }
+    pub(super) fn compiled(version: Version, statements: Vec<Statement>) -> Self {
+        Self { version, index: Index::new(&statements), statements: statements.into() }
+    }
+}
+
+/// What has been said so far.
+#[derive(Default)]
+struct Tally {
+    denied: Option<usize>,
+    granted: Option<(usize, GrantedTo)>,
+}
+
+impl Tally {
+    /// Whether the verdict could be another if this statement applies.
+    fn may_change(&self, at: usize, statement: &Statement) -> bool {
+        match &statement.effect {
+            Effect::Deny(_) | Effect::DenyAllBut(_) => self.denied.is_none_or(|first| at < first),
+            Effect::Allow(_) => {
+                self.denied.is_none()
+                    && self.granted.is_none_or(|(first, via)| at < first || via < GrantedTo::Principal)
+            }
+        }
+    }
+
+    fn count(&mut self, at: usize, statement: &Statement, via: GrantedTo) {
+        match &statement.effect {
+            Effect::Deny(_) | Effect::DenyAllBut(_) => {
+                self.denied = Some(self.denied.map_or(at, |first| first.min(at)));
+            }
+            Effect::Allow(_) => {
+                let better = |(first, so_far): (usize, GrantedTo)| via > so_far || via == so_far && at < first;
+                if self.granted.is_none_or(better) {
+                    self.granted = Some((at, via));
+                }
+            }
+        }
+    }
+
+    fn verdict(self) -> Verdict {
+        match (self.denied, self.granted) {
+            (Some(statement), _) => Verdict::Deny { statement },
+            (None, Some((statement, via))) => Verdict::Allow { statement, via },
+            (None, None) => Verdict::NoMatch,
+        }
+    }
+}
+
+/// Which statements may concern a resource, by their positions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Index {
+    /// Resources without wildcards or variables.
+    exact: PrefixIndex<usize>,
+    /// The others, under what they begin with.
+    open: PrefixIndex<(usize, Pattern)>,
+    /// Statements with `NotResource`.
+    outside: Box<[usize]>,
+}
+
+impl Index {
+    fn new(statements: &[Statement]) -> Self {
+        let (mut exact, mut open, mut outside) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, statement) in statements.iter().enumerate() {
+            match &statement.resources {
+                Resources::Within(patterns) => {
+                    for pattern in patterns {
+                        match pattern.literal() {
+                            Some(text) => exact.push((text.into(), at)),
+                            None => open.push((pattern.prefix().into(), (at, pattern.clone()))),
+                        }
+                    }
+                }
+                Resources::Outside(_) => outside.push(at),
+            }
+        }
+        Self { exact: PrefixIndex::new(exact), open: PrefixIndex::new(open), outside: outside.into() }
     }
 }
 
@@ -66,13 +173,14 @@ impl Policy {
 // INVARIANT: patterns were compiled and names resolved by validation, so deciding cannot fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Statement {
-    pub(super) sid: Option<String>,
+    pub(super) sid: Option<Box<str>>,
     pub(super) effect: Effect,
     /// Of `NotAction`, all the others.
     pub(super) actions: ActionSet,
+    /// The element was `NotAction`.
+    pub(super) not_action: bool,
     pub(super) resources: Resources,
-    /// There is a `Condition` with something in it.
-    pub(super) conditional: bool,
+    pub(super) condition: Condition,
 }
 
 /// What a statement does, and to whom. There is no allow for all but some: S3 refuses it.
@@ -96,24 +204,35 @@ pub(super) enum Resources {
     Outside(Vec<Pattern>),
 }
 
-enum Saying {
-    Allow(GrantedTo),
-    Deny,
+impl Statement {
+    /// Whether the statement applies, and to whom; else the first of its elements that does not match.
+    fn applies<'p>(&'p self, request: &AccessRequest<'_>) -> Result<GrantedTo, Missed<'p>> {
+        let via = self.effect.concerns(request.principal).ok_or(match self.effect {
+            Effect::Allow(_) | Effect::Deny(_) => Missed::Principal,
+            Effect::DenyAllBut(_) => Missed::NotPrincipal,
+        })?;
+        if !self.actions.contains(request.action) {
+            return Err(if self.not_action { Missed::NotAction } else { Missed::Action });
+        }
+        if !self.resources.cover(request) {
+            return Err(match self.resources {
+                Resources::Within(_) => Missed::Resource,
+                Resources::Outside(_) => Missed::NotResource,
+            });
+        }
+        match self.condition.missed(request) {
+            Some(test) => Err(Missed::Condition(FailedTest::new(&test.written, &test.key))),
+            None => Ok(via),
+        }
+    }
 }
 
-impl Statement {
-    fn says(&self, request: &AccessRequest<'_>) -> Option<Saying> {
-        if !self.actions.contains(request.action) || !self.resources.cover(request.resource) {
-            return None;
-        }
-        match &self.effect {
-            // PROVISIONAL, until conditions are evaluated: a statement with a condition never grants (this arm) and always
-            // denies (the arms of denial do not ask). Whatever the condition says, this errs on the side of denial.
-            Effect::Allow(_) if self.conditional => None,
-            Effect::Allow(who) => who.matches(request.principal).map(Saying::Allow),
-            // To deny an account is to deny everybody in it.
-            Effect::Deny(who) => who.matches(request.principal).map(|_| Saying::Deny),
-            Effect::DenyAllBut(listed) => (!spares(listed, request.principal)).then_some(Saying::Deny),
+impl Effect {
+    /// Whether the caller is among those it speaks of. To deny an account is to deny everybody in it.
+    fn concerns(&self, caller: &Principal) -> Option<GrantedTo> {
+        match self {
+            Self::Allow(who) | Self::Deny(who) => who.matches(caller),
+            Self::DenyAllBut(listed) => (!spares(listed, caller)).then_some(GrantedTo::Principal),
         }
     }
 }
@@ -128,8 +247,8 @@ impl Who {
 }
 
 impl Resources {
-    fn cover(&self, resource: &str) -> bool {
-        let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(resource));
+    fn cover(&self, request: &AccessRequest<'_>) -> bool {
+        let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(request.resource, request));
         match self {
             Self::Within(patterns) => any(patterns),
             Self::Outside(patterns) => !any(patterns),

@@ -1,22 +1,31 @@
-//! The policy language: documents, their validation, and deciding.
+//! The policy language: documents, their validation, deciding, and explaining.
 //!
 //! Pure: no IO, no clock, and no word of HTTP. A [`PolicyDocument`] is what an author wrote; a [`Policy`] is what
-//! [`Policy::parse`] made of it, and only a [`Policy`] can decide ([`Policy::evaluate`]).
+//! [`Policy::parse`] made of it, compiled once, and only a [`Policy`] can decide. [`decide()`] weighs the policies of a
+//! request as Amazon does; [`explain()`] tells why.
 //!
 //! Follows Amazon's "IAM JSON policy reference" and "Bucket policies for Amazon S3".
 //!
 //! ```
-//! use portcullis::policy::{AccessRequest, Account, AccountId, Action, CanonicalUserId, Policy, Principal, Verdict};
+//! use portcullis::policy::{AccessRequest, AccountId, Action, Context, Decision, Policies, Policy, Principal, decide, explain};
 //!
 //! let document = br#"{"Version":"2012-10-17","Statement":[
 //!     {"Sid":"PublicRead","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"},
-//!     {"Sid":"NotTheDrafts","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::photos/draft/*"}]}"#;
+//!     {"Sid":"OfficeOnly","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::photos/draft/*",
+//!      "Condition":{"NotIpAddress":{"aws:SourceIp":"192.0.2.0/24"}}}]}"#;
 //! let policy = Policy::parse(document, "photos")?.policy;
+//! let policies = Policies { identity: &[], bucket: Some(&policy), owner: &AccountId::parse("111122223333").unwrap() };
 //!
-//! let ask = |resource| policy.evaluate(&AccessRequest { principal: &Principal::Anonymous, action: Action::GetObject, resource });
-//! assert!(matches!(ask("arn:aws:s3:::photos/cat.jpg"), Verdict::Allow { statement: 0, .. }));
-//! assert_eq!(ask("arn:aws:s3:::photos/draft/dog.jpg"), Verdict::Deny { statement: 1 });
-//! assert_eq!(policy.sid(1), Some("NotTheDrafts"));
+//! let mut context = Context::new();
+//! context.set("aws:SourceIp", ["198.51.100.7"]);
+//! let ask = |resource| AccessRequest { principal: &Principal::Anonymous, action: Action::GetObject, resource, context: &context };
+//! let (cat, dog) = (ask("arn:aws:s3:::photos/cat.jpg"), ask("arn:aws:s3:::photos/draft/dog.jpg"));
+//! assert_eq!(decide(&cat, &policies).decision(), Decision::Allow);
+//! let denied = decide(&dog, &policies);
+//! assert_eq!(denied.decision(), Decision::ExplicitDeny);
+//! assert_eq!(denied.by().next().and_then(|by| policies.sid(by)), Some("OfficeOnly"));
+//! // The first request was spared by the second statement: why?
+//! assert_eq!(explain(&cat, &policies).statements[1].missed.unwrap().element(), "Resource");
 //!
 //! // What is not a policy says why in Amazon's words, and where.
 //! let refused = Policy::parse(br#"{"Statement":[{"Effect":"allow"}]}"#, "photos").unwrap_err();
@@ -28,21 +37,29 @@
 
 pub mod action;
 mod condition;
+pub mod context;
+pub mod decide;
 pub mod document;
 pub mod error;
 pub mod evaluate;
+pub mod explain;
 mod json;
 mod pattern;
+mod prefix_index;
 pub mod principal;
+mod public;
 pub mod request;
 mod resource;
 pub mod validate;
 mod version;
 
 pub use action::{Action, ActionLevel};
+pub use context::Context;
+pub use decide::{Decided, Decider, Decision, Policies, PolicySource, decide};
 pub use document::PolicyDocument;
 pub use error::{InvalidPolicy, Problem};
 pub use evaluate::{Policy, Verdict};
+pub use explain::{Explanation, FailedTest, Missed, StatementExplanation, explain};
 pub use principal::{Account, AccountId, CanonicalUserId, GrantedTo, InvalidAccountId, Principal};
 pub use request::AccessRequest;
 pub use validate::{MAX_BODY, Validated};

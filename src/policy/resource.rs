@@ -4,9 +4,6 @@
 
 use std::borrow::Cow;
 
-use super::pattern::{Pattern, Variables};
-use super::version::Version;
-
 /// What a resource of a bucket policy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ResourceLevel {
@@ -55,15 +52,6 @@ pub(super) fn identity_resource(text: &str) -> Option<Cow<'_, str>> {
 
 /// `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
 const ARN_PARTS: usize = 6;
-
-/// What an entry of a `Resource` or `NotResource` element matches, and what it says of variables. The pattern matches
-/// wherever the entry might, whatever its variables stand for. Version 2008-10-17 knows none: there `${` is text.
-pub(super) fn compile(text: &str, version: Version) -> (Pattern, Variables) {
-    match version {
-        Version::V2008 => (Pattern::plain(text), Variables::default()),
-        Version::V2012 => Pattern::with_variables(text),
-    }
-}
 
 #[cfg(test)]
 mod tests {

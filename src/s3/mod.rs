@@ -5,6 +5,7 @@
 pub mod address;
 pub mod aws_chunked;
 pub mod checksum;
+pub mod context;
 pub mod error;
 pub mod forward;
 pub mod hoisted;

@@ -57,7 +57,7 @@ async fn keeper(options: Options) -> (Arc<MemoryStore>, Proxy) {
         access_key_id: AccessKeyId::new(KEY.0),
         secret: SecretKey::new(KEY.1),
         session_token: None,
-        identity: Arc::new(Identity { principal: Principal::Root(account), policies: Vec::new() }),
+        identity: Arc::new(Identity { principal: Principal::root(account), policies: Vec::new() }),
     };
     let credentials: StaticCredentials = [root].into_iter().collect();
     let policies = Arc::new(MemoryStore::default());

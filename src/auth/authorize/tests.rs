@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::*;
-use crate::policy::{Account, CanonicalUserId};
+use crate::auth::identity::Identity;
+use crate::policy::{Account, AccountId, CanonicalUserId, Context, Principal};
 
 const OWNER: &str = "111122223333";
 const OTHER: &str = "444455556666";
@@ -13,12 +15,11 @@ fn account(id: &str) -> Account {
 }
 
 fn user(account_id: &str) -> Principal {
-    let (path, name, user_id) = ("/".to_owned(), "alice".to_owned(), "AIDAALICE".to_owned());
-    Principal::User { account: account(account_id), path, name, user_id, tags: BTreeMap::new() }
+    Principal::user(account(account_id), "/", "alice", "AIDAALICE", BTreeMap::new())
 }
 
 fn root(account_id: &str) -> Principal {
-    Principal::Root(account(account_id))
+    Principal::root(account(account_id))
 }
 
 fn bucket_policy(effect: &str, principal: &str) -> Policy {
@@ -34,6 +35,15 @@ fn identity_policy(effect: &str) -> Arc<Policy> {
         r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"{effect}","Action":"s3:*BucketPolicy","Resource":"*"}}]}}"#
     );
     Arc::new(Policy::parse_identity(text.as_bytes()).unwrap().policy)
+}
+
+fn request<'a>(principal: &'a Principal, action: Action, context: &'a Context<'a>) -> AccessRequest<'a> {
+    AccessRequest { principal, action, resource: ARN, context }
+}
+
+fn call(identity: &Identity, action: Action, bucket: Option<&Policy>) -> Result<Permit, Denial> {
+    let policies = Policies { identity: &identity.policies, bucket, owner: &account(OWNER).id };
+    authorize_policy_call(&request(&identity.principal, action, &Context::new()), &policies)
 }
 
 /// The bucket policies of the tables below, by name.
@@ -64,8 +74,8 @@ fn named_identity_policies(name: &str) -> Vec<Arc<Policy>> {
 fn by(deciders: impl Iterator<Item = Decider>) -> Vec<String> {
     deciders
         .map(|decider| match decider.policy {
-            DecidingPolicy::Bucket => format!("bucket/{}", decider.statement),
-            DecidingPolicy::Identity(position) => format!("identity:{position}/{}", decider.statement),
+            PolicySource::Bucket => format!("bucket/{}", decider.statement),
+            PolicySource::Identity(position) => format!("identity:{position}/{}", decider.statement),
         })
         .collect()
 }
@@ -108,10 +118,11 @@ fn identity_and_bucket_policy_are_weighed_as_amazon_does() {
         (Principal::Anonymous, "none", "allow *", Allow, &["bucket/0"]),
     ];
     for (principal, identity, bucket, decision, deciders) in rows {
-        let request = AccessRequest { principal: &principal, action: Action::PutBucketPolicy, resource: ARN };
         let bucket_policy = named_bucket_policy(bucket);
+        let identity_policies = named_identity_policies(identity);
         let owner = account(OWNER).id;
-        let decided = decide(&request, &named_identity_policies(identity), bucket_policy.as_ref(), &owner);
+        let policies = Policies { identity: &identity_policies, bucket: bucket_policy.as_ref(), owner: &owner };
+        let decided = decide(&request(&principal, Action::PutBucketPolicy, &Context::new()), &policies);
         let row = format!("{:?}, identity: {identity}, bucket: {bucket}", principal.arn());
         assert_eq!(decided.decision(), decision, "{row}");
         assert_eq!(by(decided.by()), deciders, "{row}");
@@ -146,9 +157,7 @@ fn a_policy_call_is_for_the_owners_account_and_never_closed_to_its_root() {
     ];
     for (principal, policies, bucket, status) in rows {
         let identity = Identity { principal, policies: named_identity_policies(policies) };
-        let owner = account(OWNER).id;
-        let bucket_policy = named_bucket_policy(bucket);
-        let answer = authorize_policy_call(&identity, Action::PutBucketPolicy, ARN, bucket_policy.as_ref(), &owner);
+        let answer = call(&identity, Action::PutBucketPolicy, named_bucket_policy(bucket).as_ref());
         let answer = answer.map_or_else(|denial| S3Error::from(denial).status().as_u16(), |_permit| 204);
         assert_eq!(answer, status, "{:?}, identity: {policies}, bucket: {bucket}", identity.principal.arn());
     }
@@ -156,10 +165,8 @@ fn a_policy_call_is_for_the_owners_account_and_never_closed_to_its_root() {
 
 #[test]
 fn denials_and_permits_name_the_statements_that_decided() {
-    let owner = account(OWNER).id;
     let call = |identity: &Identity, bucket: &str| {
-        let policy = named_bucket_policy(bucket);
-        authorize_policy_call(identity, Action::GetBucketPolicy, ARN, policy.as_ref(), &owner)
+        call(identity, Action::GetBucketPolicy, named_bucket_policy(bucket).as_ref())
     };
     let alice = Identity { principal: user(OWNER), policies: named_identity_policies("allow") };
     assert_eq!(by(call(&alice, "none").unwrap().by()), ["identity:0/0"]);
@@ -189,7 +196,11 @@ fn a_policy_locks_out_whom_it_denies_the_next_one() {
     for (principal, policies, bucket, locked_out) in rows {
         let identity = Identity { principal, policies: named_identity_policies(policies) };
         let new_policy = named_bucket_policy(bucket).unwrap();
-        let answer = would_lock_out(&identity, &new_policy, &account(OWNER).id, ARN);
+        let owner = account(OWNER).id;
+        let present = Policies { identity: &identity.policies, bucket: None, owner: &owner };
+        let context = Context::new();
+        let answer =
+            would_lock_out(&request(&identity.principal, Action::PutBucketPolicy, &context), &present, &new_policy);
         assert_eq!(answer, locked_out, "{:?}, identity: {policies}, new: {bucket}", identity.principal.arn());
     }
 }

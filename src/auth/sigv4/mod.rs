@@ -280,6 +280,7 @@ impl Presented {
             keys.insert(&self.scope, &credential.secret, &key);
         }
         Ok(Verified {
+            kind: self.kind,
             payload: self.payload,
             scope: self.scope.clone(),
             timestamp: self.timestamp.clone(),
@@ -337,6 +338,7 @@ impl fmt::Debug for Presented {
 
 /// A proven signature, and what is needed to verify the signed chunks of the body that follows.
 pub struct Verified {
+    kind: Kind,
     payload: PayloadMode,
     scope: Scope,
     timestamp: Timestamp,
@@ -345,6 +347,11 @@ pub struct Verified {
 }
 
 impl Verified {
+    /// Where the signature stands.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// What the signature says of the body; the body itself is not verified yet.
     pub fn payload(&self) -> PayloadMode {
         self.payload

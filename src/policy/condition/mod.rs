@@ -1,7 +1,8 @@
-//! Is a `Condition` well-formed, and does it test keys that there are?
+//! The `Condition` element: its checks, and what it compiles to.
 //!
 //! Follows Amazon's "IAM JSON policy elements: Condition".
 
+mod compiled;
 mod key;
 mod key_table;
 mod operator;
@@ -9,21 +10,28 @@ mod value;
 
 use std::collections::HashSet;
 
+pub(super) use self::compiled::{Condition, Test, Written};
 use self::key::KeyName;
-pub(super) use self::key::S3Key;
-use self::operator::Comparison;
+pub(super) use self::key::{
+    Key, LISTED, Name, PRINCIPAL_ACCOUNT, PRINCIPAL_ARN, PRINCIPAL_TAG, PRINCIPAL_TYPE, S3Key, USER_ID, USERNAME,
+};
+pub(super) use self::operator::Comparison;
+use self::operator::Operator;
+pub(super) use self::value::ip_range;
+use self::value::{Moment, Number};
 use super::error::Fault;
 use super::json::{Member, Node, Value};
+use super::pattern::{Pattern, Wildcards};
 use super::validate::report::{Faulty, Place, Report};
 use super::validate::{Attachment, EffectWord};
+use super::version::Version;
 
-/// What validation needs of a well-formed condition.
+/// A well-formed condition, not yet compiled: what its variables mean depends on the version of the document.
 #[derive(Debug, Default)]
-pub(super) struct Condition<'d> {
-    /// There is something in it.
-    pub(super) present: bool,
+pub(super) struct Draft<'d> {
     /// The keys of S3's own, each where it stands.
     pub(super) s3_keys: Vec<UsedKey<'d>>,
+    tests: Vec<(Operator, &'d Member, &'d Member)>,
 }
 
 /// One of S3's keys, used under an operator.
@@ -42,7 +50,7 @@ pub(super) struct Context<'p> {
     pub(super) effect: Option<EffectWord>,
 }
 
-impl<'d> Condition<'d> {
+impl<'d> Draft<'d> {
     /// Checks the value of a `Condition` element: every operator, every key, every value.
     pub(super) fn check(
         report: &mut Report<'d>,
@@ -53,7 +61,7 @@ impl<'d> Condition<'d> {
         let Value::Object(operators) = &node.value else {
             return Err(report.fault(Fault::Syntax, place, node));
         };
-        let mut condition = Self { present: !operators.is_empty(), s3_keys: Vec::new() };
+        let mut condition = Self::default();
         let mut sound = Ok(());
         for operator in operators {
             let checked = condition.check_operator(report, place.member(&operator.name), operator, context);
@@ -69,24 +77,49 @@ impl<'d> Condition<'d> {
         operator: &'d Member,
         context: Context<'_>,
     ) -> Result<(), Faulty> {
-        let comparison = Comparison::of_operator(&operator.name).ok_or_else(|| {
+        let parsed = Operator::parse(&operator.name).ok_or_else(|| {
             report.fault_at(Fault::InvalidConditionType(&operator.name), place, operator.at, "no such operator")
         });
         let Value::Object(keys) = &operator.value.value else {
             return Err(report.fault(Fault::Syntax, place, &operator.value));
         };
-        let mut sound = comparison.map(|_| ());
+        let mut sound = parsed.map(|_| ());
         let mut seen = HashSet::new();
         for member in keys {
             let place = place.member(&member.name);
-            if !seen.insert(key::identity(&member.name)) {
+            if !seen.insert(Key::of(&member.name)) {
                 let what = "the same key as before, but for the case of its letters";
                 sound = Err(report.fault_at(Fault::InvalidJson, place, member.at, what));
             }
             sound = sound.and(self.check_key(report, place, operator, member, context));
-            sound = sound.and(check_values(report, place, comparison.ok(), member, context));
+            let comparison = parsed.ok().map(|operator| operator.comparison);
+            sound = sound.and(check_values(report, place, comparison, member, context));
+            self.tests.extend(parsed.ok().map(|parsed| (parsed, operator, member)));
         }
         sound
+    }
+
+    /// Compiles what was found well-formed.
+    pub(super) fn compile(self, report: &mut Report<'_>, place: Place<'_>, version: Version) -> Condition {
+        Condition::new(self.tests.into_iter().map(|(parsed, operator, member)| {
+            let values: Box<[Box<str>]> = scalars(&member.value).map(Box::from).collect();
+            let expands = matches!(
+                parsed.comparison,
+                Comparison::StringEquals
+                    | Comparison::StringEqualsIgnoreCase
+                    | Comparison::StringLike
+                    | Comparison::Arn
+            );
+            for text in values.iter().filter(|_| expands) {
+                if Pattern::compile(text, version, Wildcards::Match).1.malformed {
+                    let place = place.member(&operator.name);
+                    let what = "a \"${\" in the values begins no policy variable and stands for itself";
+                    report.warn(place.member(&member.name), member.value.at, what);
+                }
+            }
+            let written = Written { operator: operator.name.as_str().into(), key: member.name.as_str().into(), values };
+            Test::compile(parsed, written, version)
+        }))
     }
 
     fn check_key(
@@ -151,25 +184,28 @@ fn check_value(
     node: &Node,
     context: Context<'_>,
 ) -> Result<(), Faulty> {
-    let text = match &node.value {
-        Value::String(text) | Value::Number(text) => text.as_str(),
-        Value::Bool(true) => "true",
-        Value::Bool(false) => "false",
-        Value::Null | Value::List(_) | Value::Object(_) => return Err(report.fault(Fault::Syntax, place, node)),
+    let Some(text) = scalar(node) else {
+        return Err(report.fault(Fault::Syntax, place, node));
     };
     // `Null` asks whether `aws:SourceIp` is there: its value is no address.
-    let is_address = KeyName::is_source_ip(key) && comparison.is_some_and(|c| c != Comparison::Presence);
-    if (is_address || comparison == Some(Comparison::IpAddress)) && !value::is_ip_range(text) {
+    let is_address = KeyName::is_source_ip(key) && comparison.is_some_and(|c| c != Comparison::Null);
+    if (is_address || comparison == Some(Comparison::IpAddress)) && ip_range(text).is_none() {
         return Err(report.fault(Fault::InvalidIpAddress, place, node));
     }
     let (can_match, wanted) = match comparison {
-        None | Some(Comparison::String | Comparison::IpAddress) => return Ok(()),
+        None
+        | Some(
+            Comparison::StringEquals
+            | Comparison::StringEqualsIgnoreCase
+            | Comparison::StringLike
+            | Comparison::IpAddress,
+        ) => return Ok(()),
         Some(Comparison::Binary) if value::is_base64(text) => return Ok(()),
         Some(Comparison::Binary) => return Err(report.fault(Fault::InvalidBase64, place, node)),
-        Some(Comparison::Numeric) => (value::is_number(text), "a number"),
-        Some(Comparison::Date) => (value::is_date(text), "a date"),
-        Some(Comparison::Bool | Comparison::Presence) => (value::is_bool(text), "true or false"),
-        Some(Comparison::Arn) => (value::is_arn(text), "an ARN"),
+        Some(Comparison::Numeric(_)) => (Number::parse(text).is_some(), "a number"),
+        Some(Comparison::Date(_)) => (Moment::parse(text).is_some(), "a date"),
+        Some(Comparison::Bool | Comparison::Null) => (value::boolean(text).is_some(), "true or false"),
+        Some(Comparison::Arn) => (value::may_be_arn(text), "an ARN"),
     };
     if !can_match {
         let hole = match context.effect {
@@ -179,4 +215,23 @@ fn check_value(
         report.warn_of(place, node, &format!("this value never matches: it is not {wanted}{hole}"));
     }
     Ok(())
+}
+
+/// A value as text; none for what is no value.
+fn scalar(node: &Node) -> Option<&str> {
+    match &node.value {
+        Value::String(text) | Value::Number(text) => Some(text),
+        Value::Bool(true) => Some("true"),
+        Value::Bool(false) => Some("false"),
+        Value::Null | Value::List(_) | Value::Object(_) => None,
+    }
+}
+
+/// The values of a key: one, or those of a list.
+fn scalars(node: &Node) -> impl Iterator<Item = &str> {
+    let values = match &node.value {
+        Value::List(values) => values.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    values.iter().filter_map(scalar)
 }

@@ -75,7 +75,7 @@ fn validate(document: &PolicyDocument, attachment: Attachment<'_>) -> Result<Val
     let checked = check_document(&mut report, document, attachment);
     let (problems, warnings) = report.into_parts();
     match checked {
-        Ok(statements) => Ok(Validated { policy: Policy::compiled(statements), warnings }),
+        Ok((version, statements)) => Ok(Validated { policy: Policy::compiled(version, statements), warnings }),
         Err(Faulty { .. }) => Err(InvalidPolicy::all(problems)),
     }
 }
@@ -84,7 +84,7 @@ fn check_document<'d>(
     report: &mut Report<'d>,
     document: &'d PolicyDocument,
     attachment: Attachment<'_>,
-) -> Result<Vec<Statement>, Faulty> {
+) -> Result<(Version, Vec<Statement>), Faulty> {
     let members = document.members();
     let names = check_names(report, Place::Document, members, &DOCUMENT_ELEMENTS);
     let version = check_version(report, find(members, "Version"));
@@ -121,8 +121,8 @@ fn check_document<'d>(
     }
 
     let version = version?;
-    let compiled = drafts.into_iter().map(|draft| draft.compile(report, version)).collect();
-    sound.and(compiled)
+    let compiled: Result<_, Faulty> = drafts.into_iter().map(|draft| draft.compile(report, version)).collect();
+    sound.and(compiled).map(|statements| (version, statements))
 }
 
 fn check_version(report: &mut Report<'_>, node: Option<&Node>) -> Result<Version, Faulty> {

@@ -71,7 +71,7 @@ fn check_entry(
     let Some(pattern) = pattern else {
         return Err(report.fault(Fault::InvalidPrincipal, place, node));
     };
-    if pattern == PrincipalPattern::NeverHere {
+    if pattern.is_never_here() {
         report.warn_of(place, node, "this principal never asks here, so the entry matches nobody");
     }
     patterns.push(pattern);

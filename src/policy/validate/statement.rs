@@ -4,11 +4,12 @@ use super::elements::{Entries, entries, select};
 use super::report::{Faulty, Place, Report};
 use super::{Attachment, EffectWord, applicability, check_names, find, principals};
 use crate::policy::action::{Action, ActionEntry, ActionSet};
-use crate::policy::condition::{Condition, Context};
+use crate::policy::condition::{self, Context};
 use crate::policy::document::STATEMENT_ELEMENTS;
 use crate::policy::error::Fault;
 use crate::policy::evaluate::{Effect, Resources, Statement, Who};
 use crate::policy::json::{Member, Node, Value};
+use crate::policy::pattern::{Pattern, Wildcards};
 use crate::policy::resource::{self, ResourceEntry, ResourceLevel};
 use crate::policy::version::Version;
 
@@ -22,7 +23,7 @@ pub(super) struct Draft<'d> {
     effect: Result<Effect, Faulty>,
     actions: Result<Entries<'d, ActionEntry>, Faulty>,
     resources: Result<Entries<'d, ResourceEntry<'d>>, Faulty>,
-    condition: Result<Condition<'d>, Faulty>,
+    condition: Result<condition::Draft<'d>, Faulty>,
 }
 
 impl<'d> Draft<'d> {
@@ -48,8 +49,8 @@ impl<'d> Draft<'d> {
         let resources = check_resources(report, place, node, members, attachment);
         let context = Context { attachment, effect: word.ok() };
         let condition = find(members, "Condition").map_or_else(
-            || Ok(Condition::default()),
-            |node| Condition::check(report, place.member("Condition"), node, context),
+            || Ok(condition::Draft::default()),
+            |node| condition::Draft::check(report, place.member("Condition"), node, context),
         );
         Ok(Self { index, sid, shape, effect, actions, resources, condition })
     }
@@ -81,10 +82,11 @@ impl<'d> Draft<'d> {
             actions.entries.iter().map(|entry| entry.value.actions()).fold(ActionSet::default(), ActionSet::union);
         self.shape?;
         Ok(Statement {
-            sid: self.sid.map(|(text, _)| text.to_owned()),
-            resources: compile_resources(report, place, &resources, version, &effect),
+            sid: self.sid.map(|(text, _)| text.into()),
+            resources: compile_resources(report, place, &resources, version),
             actions: if actions.negated { named.complement() } else { named },
-            conditional: self.condition?.present,
+            not_action: actions.negated,
+            condition: self.condition?.compile(report, place.member("Condition"), version),
             effect,
         })
     }
@@ -218,28 +220,21 @@ fn check_resources<'d>(
     entries(report, place, selected, fault, |text| read(text).ok_or(fault(text)))
 }
 
-/// PROVISIONAL, until policy variables are expanded: what a variable may stand for is decided towards denial. An entry with
-/// a variable grants nothing and withholds from an allow whatever it might withhold; it denies whatever it might deny and
-/// saves nothing from a denial.
+/// Compiles the entries; a version without variables takes `${` for text.
 fn compile_resources(
     report: &mut Report<'_>,
     place: Place<'_>,
     resources: &Entries<'_, ResourceEntry<'_>>,
     version: Version,
-    effect: &Effect,
 ) -> Resources {
     let place = place.member(resources.name);
-    let widest_denies = match effect {
-        Effect::Allow(_) => resources.negated,
-        Effect::Deny(_) | Effect::DenyAllBut(_) => !resources.negated,
-    };
     let mut patterns = Vec::with_capacity(resources.entries.len());
     for entry in &resources.entries {
         let text = match &entry.value {
             ResourceEntry::InBucket(_) => entry.text,
             ResourceEntry::Anywhere(text) => text,
         };
-        let (widest, variables) = resource::compile(text, version);
+        let (pattern, variables) = Pattern::compile(text, version, Wildcards::Match);
         if variables.malformed {
             report.warn_of(
                 entry.place(&place),
@@ -247,9 +242,7 @@ fn compile_resources(
                 "this \"${\" begins no policy variable and stands for itself",
             );
         }
-        if !variables.present || widest_denies {
-            patterns.push(widest);
-        }
+        patterns.push(pattern);
     }
     if resources.negated { Resources::Outside(patterns) } else { Resources::Within(patterns) }
 }

@@ -71,17 +71,11 @@ fn account(id: &str) -> Account {
 }
 
 fn root(id: &str) -> Principal {
-    Principal::Root(account(id))
+    Principal::root(account(id))
 }
 
 fn user(id: &str, name: &str) -> Principal {
-    Principal::User {
-        account: account(id),
-        path: "/".to_owned(),
-        name: name.to_owned(),
-        user_id: format!("AIDA{name}"),
-        tags: Default::default(),
-    }
+    Principal::user(account(id), "/", name, format!("AIDA{name}"), Default::default())
 }
 
 fn credential(caller: Caller, principal: Principal, policies: &[&str]) -> Credential {

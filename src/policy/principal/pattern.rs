@@ -1,153 +1,10 @@
-//! Who asks (a [`Principal`]), and who a statement speaks of.
-//!
-//! Follows Amazon's "AWS JSON policy elements: Principal".
+//! Who does an entry of a `Principal` or `NotPrincipal` element name?
 
-use std::collections::BTreeMap;
-use std::fmt;
-
-/// A twelve-digit AWS account id.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AccountId(String);
-
-/// Text that is not an account id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidAccountId(String);
-
-impl AccountId {
-    /// Takes a text of exactly twelve ASCII digits.
-    ///
-    /// # Errors
-    /// [`InvalidAccountId`] with the offending text.
-    pub fn parse(text: &str) -> Result<Self, InvalidAccountId> {
-        if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidAccountId(text.to_owned()))
-        }
-    }
-
-    /// The twelve digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for AccountId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for InvalidAccountId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not an account id: twelve digits are", self.0)
-    }
-}
-
-impl std::error::Error for InvalidAccountId {}
-
-/// An account's canonical user id: 64 hexadecimal digits, in lower case.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CanonicalUserId(String);
-
-impl CanonicalUserId {
-    /// Takes a text of 64 hexadecimal digits; `None` for anything else.
-    pub fn parse(text: &str) -> Option<Self> {
-        (text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())).then(|| Self(text.to_ascii_lowercase()))
-    }
-
-    /// The 64 digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// An account: its id and its canonical user id.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Account {
-    /// The twelve-digit id.
-    pub id: AccountId,
-    /// The id that ACLs and `CanonicalUser` principals use.
-    pub canonical_id: CanonicalUserId,
-}
-
-/// Who is asking.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Principal {
-    /// Nobody: the request carries no credentials.
-    Anonymous,
-    /// The root user of an account.
-    Root(Account),
-    /// An IAM user.
-    User {
-        /// The account the user belongs to.
-        account: Account,
-        /// The path in its ARN, `/` or `/team/`.
-        path: String,
-        /// The user's name, `aws:username`.
-        name: String,
-        /// The unique id, `aws:userid`.
-        user_id: String,
-        /// Its tags, `aws:PrincipalTag/…`.
-        tags: BTreeMap<String, String>,
-    },
-    /// A session of a role.
-    AssumedRole {
-        /// The account the role belongs to.
-        account: Account,
-        /// The path in the role's ARN.
-        path: String,
-        /// The role's name.
-        role: String,
-        /// The session's name.
-        session: String,
-        /// The unique id, `aws:userid` (`AROA…:SESSION`).
-        user_id: String,
-        /// The session's tags, `aws:PrincipalTag/…`.
-        tags: BTreeMap<String, String>,
-    },
-}
-
-impl Principal {
-    /// The account of the caller; none for the anonymous one.
-    pub fn account(&self) -> Option<&Account> {
-        match self {
-            Self::Anonymous => None,
-            Self::Root(account) | Self::User { account, .. } | Self::AssumedRole { account, .. } => Some(account),
-        }
-    }
-
-    /// Whether this is the root user of the account `id`.
-    pub fn is_root_of(&self, id: &AccountId) -> bool {
-        matches!(self, Self::Root(account) if account.id == *id)
-    }
-
-    /// The caller's ARN as Amazon writes it in messages; none for the anonymous one.
-    pub fn arn(&self) -> Option<String> {
-        match self {
-            Self::Anonymous => None,
-            Self::Root(account) => Some(format!("arn:aws:iam::{}:root", account.id)),
-            Self::User { account, path, name, .. } => Some(format!("arn:aws:iam::{}:user{path}{name}", account.id)),
-            Self::AssumedRole { account, role, session, .. } => {
-                Some(format!("arn:aws:sts::{}:assumed-role/{role}/{session}", account.id))
-            }
-        }
-    }
-}
-
-/// Whom a grant names. The greater grants more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum GrantedTo {
-    /// The caller's account alone, by its id, its root's ARN or its canonical user id: this leaves it to the account's own
-    /// identity policies to pass the grant on, and grants nothing by itself.
-    Account,
-    /// The caller: `*`, or their own ARN, or their role's. In an identity policy, always.
-    Principal,
-}
+use super::{AccountId, CanonicalUserId, GrantedTo, Principal, RoleSession, User};
 
 /// The kinds of principal that a `Principal` object may list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PrincipalKind {
+pub(in crate::policy) enum PrincipalKind {
     Aws,
     CanonicalUser,
     Federated,
@@ -155,7 +12,7 @@ pub(super) enum PrincipalKind {
 }
 
 impl PrincipalKind {
-    pub(super) fn parse(name: &str) -> Option<Self> {
+    pub(in crate::policy) fn parse(name: &str) -> Option<Self> {
         match name {
             "AWS" => Some(Self::Aws),
             "CanonicalUser" => Some(Self::CanonicalUser),
@@ -168,7 +25,7 @@ impl PrincipalKind {
 
 /// One entry of a `Principal` or `NotPrincipal` element.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum PrincipalPattern {
+pub(in crate::policy) enum PrincipalPattern {
     /// `*`: anybody, the anonymous caller too.
     Everyone,
     /// A bare account id, or the ARN of its root.
@@ -193,26 +50,38 @@ pub(super) enum PrincipalPattern {
     },
     /// A service, a federated user, a CloudFront origin access identity: well-formed, and nobody who could ask here.
     NeverHere,
+    /// Whoever an identity provider of the web vouches for, which nobody does here.
+    WebIdentity,
 }
 
 impl PrincipalPattern {
     /// The account that a `NotPrincipal` must list beside this entry for it to spare anybody.
-    pub(super) fn belongs_to(&self) -> Option<&AccountId> {
+    pub(in crate::policy) fn belongs_to(&self) -> Option<&AccountId> {
         match self {
             Self::User { account, .. } | Self::Role { account, .. } | Self::Session { account, .. } => Some(account),
-            Self::Everyone | Self::Account(_) | Self::CanonicalUser(_) | Self::NeverHere => None,
+            Self::Everyone | Self::Account(_) | Self::CanonicalUser(_) | Self::NeverHere | Self::WebIdentity => None,
         }
     }
 
+    /// Whether Amazon takes it for the public: anybody, and whoever an identity provider of the web lets in.
+    pub(in crate::policy) fn is_public(&self) -> bool {
+        matches!(self, Self::Everyone | Self::WebIdentity)
+    }
+
+    /// Whether nobody who asks here can be meant.
+    pub(in crate::policy) fn is_never_here(&self) -> bool {
+        matches!(self, Self::NeverHere | Self::WebIdentity)
+    }
+
     /// Takes the forms that Amazon documents; a wildcard stands alone or not at all.
-    pub(super) fn parse(kind: PrincipalKind, text: &str) -> Option<Self> {
+    pub(in crate::policy) fn parse(kind: PrincipalKind, text: &str) -> Option<Self> {
         match kind {
             PrincipalKind::Aws if text == "*" => Some(Self::Everyone),
             PrincipalKind::Aws => AccountId::parse(text).map(Self::Account).ok().or_else(|| Self::from_arn(text)),
             PrincipalKind::CanonicalUser => CanonicalUserId::parse(text).map(Self::CanonicalUser),
-            PrincipalKind::Federated => {
-                (!text.is_empty() && !text.contains(['*', '?', '$'])).then_some(Self::NeverHere)
-            }
+            PrincipalKind::Federated if text.is_empty() || text.contains(['*', '?', '$']) => None,
+            PrincipalKind::Federated if is_saml_provider(text) => Some(Self::NeverHere),
+            PrincipalKind::Federated => Some(Self::WebIdentity),
             PrincipalKind::Service => is_service(text).then_some(Self::NeverHere),
         }
     }
@@ -248,19 +117,19 @@ impl PrincipalPattern {
     }
 
     /// Whether the caller is meant, and if so whether they themselves are or only their account.
-    pub(super) fn matches(&self, caller: &Principal) -> Option<GrantedTo> {
+    pub(in crate::policy) fn matches(&self, caller: &Principal) -> Option<GrantedTo> {
         if self.is_account_of(caller) {
             return Some(GrantedTo::Account);
         }
         let is_caller = match (self, caller) {
             (Self::Everyone, _) => true,
-            (Self::User { account, path_and_name }, Principal::User { account: of, path, name, .. }) => {
+            (Self::User { account, path_and_name }, Principal::User(User { account: of, path, name, .. })) => {
                 *account == of.id && path_and_name.strip_prefix(path.as_str()) == Some(name)
             }
-            (Self::Role { .. }, Principal::AssumedRole { .. }) => self.is_role_of(caller),
+            (Self::Role { .. }, Principal::AssumedRole(_)) => self.is_role_of(caller),
             (
                 Self::Session { account, role, session },
-                Principal::AssumedRole { account: of, role: of_role, session: of_session, .. },
+                Principal::AssumedRole(RoleSession { account: of, role: of_role, session: of_session, .. }),
             ) => *account == of.id && role == of_role && session == of_session,
             (
                 Self::Account(_)
@@ -270,7 +139,7 @@ impl PrincipalPattern {
                 | Self::Session { .. },
                 _,
             )
-            | (Self::NeverHere, _) => false,
+            | (Self::NeverHere | Self::WebIdentity, _) => false,
         };
         is_caller.then_some(GrantedTo::Principal)
     }
@@ -280,15 +149,21 @@ impl PrincipalPattern {
         caller.account().is_some_and(|of| match self {
             Self::Account(id) => *id == of.id,
             Self::CanonicalUser(id) => *id == of.canonical_id,
-            Self::Everyone | Self::User { .. } | Self::Role { .. } | Self::Session { .. } | Self::NeverHere => false,
+            Self::Everyone
+            | Self::User { .. }
+            | Self::Role { .. }
+            | Self::Session { .. }
+            | Self::NeverHere
+            | Self::WebIdentity => false,
         })
     }
 
     fn is_role_of(&self, caller: &Principal) -> bool {
         match (self, caller) {
-            (Self::Role { account, path_and_name }, Principal::AssumedRole { account: of, path, role, .. }) => {
-                *account == of.id && path_and_name.strip_prefix(path.as_str()) == Some(role)
-            }
+            (
+                Self::Role { account, path_and_name },
+                Principal::AssumedRole(RoleSession { account: of, path, role, .. }),
+            ) => *account == of.id && path_and_name.strip_prefix(path.as_str()) == Some(role),
             _ => false,
         }
     }
@@ -300,7 +175,7 @@ impl PrincipalPattern {
 /// of them must therefore be listed ("AWS JSON policy elements: NotPrincipal"). Here each always counts, which errs on the
 /// side of denial: a user is spared where both the user and their account are listed, a session where its account, its role
 /// and itself are; an account alone spares its root user only. Only `*` spares the anonymous caller.
-pub(super) fn spares(listed: &[PrincipalPattern], caller: &Principal) -> bool {
+pub(in crate::policy) fn spares(listed: &[PrincipalPattern], caller: &Principal) -> bool {
     let any = |test: &dyn Fn(&PrincipalPattern) -> bool| listed.iter().any(test);
     let itself = |entry: &PrincipalPattern| match entry {
         PrincipalPattern::User { .. } | PrincipalPattern::Session { .. } => entry.matches(caller).is_some(),
@@ -308,16 +183,22 @@ pub(super) fn spares(listed: &[PrincipalPattern], caller: &Principal) -> bool {
         | PrincipalPattern::Account(_)
         | PrincipalPattern::CanonicalUser(_)
         | PrincipalPattern::Role { .. }
-        | PrincipalPattern::NeverHere => false,
+        | PrincipalPattern::NeverHere
+        | PrincipalPattern::WebIdentity => false,
     };
     any(&|entry| *entry == PrincipalPattern::Everyone)
         || any(&|entry| entry.is_account_of(caller))
             && match caller {
                 Principal::Anonymous => false,
                 Principal::Root(_) => true,
-                Principal::User { .. } => any(&itself),
-                Principal::AssumedRole { .. } => any(&|entry| entry.is_role_of(caller)) && any(&itself),
+                Principal::User(_) => any(&itself),
+                Principal::AssumedRole(_) => any(&|entry| entry.is_role_of(caller)) && any(&itself),
             }
+}
+
+/// `arn:aws:iam::ACCOUNT:saml-provider/NAME`.
+fn is_saml_provider(text: &str) -> bool {
+    text.strip_prefix("arn:aws:iam::").is_some_and(|rest| rest.contains(":saml-provider/"))
 }
 
 fn is_name(text: &str) -> bool {

@@ -1,0 +1,136 @@
+//! What is known of a request beside who, what and where: its condition keys and their values.
+//!
+//! Follows Amazon's "The request context" in "IAM JSON policy elements: Condition".
+
+use std::borrow::Cow;
+
+use super::condition::{Key, LISTED, Name};
+
+/// The condition keys of a request and their values.
+///
+/// What follows from the caller (`aws:username`, `aws:PrincipalArn`, `aws:PrincipalTag/…` and the like) need not be set: the
+/// [`Principal`](super::Principal) knows, and is believed before what is set here.
+///
+/// ```
+/// use portcullis::policy::Context;
+///
+/// let mut context = Context::new();
+/// context.set("aws:SourceIp", ["192.0.2.7"]);
+/// context.set("aws:TagKeys", ["team", "cost"]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Context<'c> {
+    /// Of each listed key without a tag: one more than the position of its values, or 0.
+    positions: [u8; LISTED],
+    values: Vec<Values<'c>>,
+    others: Vec<(Key, Values<'c>)>,
+}
+
+#[derive(Clone, Debug)]
+enum Values<'c> {
+    None,
+    One(Cow<'c, str>),
+    Many(Vec<Cow<'c, str>>),
+}
+
+impl Default for Context<'_> {
+    fn default() -> Self {
+        Self { positions: [0; LISTED], values: Vec::new(), others: Vec::new() }
+    }
+}
+
+impl<'c> Context<'c> {
+    /// A context without keys.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the values of a key, in place of what it had; without values the key is absent. The name's case does not
+    /// count; a tag's does (`s3:ExistingObjectTag/Team`).
+    pub fn set<V: Into<Cow<'c, str>>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
+        let key = Key::of(key);
+        let values = Values::collect(values.into_iter().map(Into::into));
+        match key {
+            Key { name: Name::Listed(name), tag: None } => {
+                let Some(position) = self.positions.get_mut(usize::from(name)) else { return };
+                match position.checked_sub(1).and_then(|at| self.values.get_mut(usize::from(at))) {
+                    Some(present) => *present = values,
+                    None => {
+                        self.values.push(values);
+                        // INVARIANT: there are fewer listed keys than a byte can count, and each is pushed once.
+                        *position = u8::try_from(self.values.len()).unwrap_or_default();
+                    }
+                }
+            }
+            key => match self.others.iter_mut().find(|(present, _)| *present == key) {
+                Some((_, present)) => *present = values,
+                None => self.others.push((key, values)),
+            },
+        }
+    }
+
+    /// The values of a key; none where it is absent.
+    pub(super) fn values(&self, key: &Key) -> &[Cow<'c, str>] {
+        let values = match key {
+            Key { name: Name::Listed(name), tag: None } => {
+                let position = self.positions.get(usize::from(*name)).and_then(|position| position.checked_sub(1));
+                position.and_then(|position| self.values.get(usize::from(position)))
+            }
+            key => self.others.iter().find(|(present, _)| present == key).map(|(_, values)| values),
+        };
+        values.map_or(&[], Values::as_slice)
+    }
+}
+
+impl<'c> Values<'c> {
+    fn collect(mut values: impl Iterator<Item = Cow<'c, str>>) -> Self {
+        match (values.next(), values.next()) {
+            (None, _) => Self::None,
+            (Some(one), None) => Self::One(one),
+            (Some(first), Some(second)) => Self::Many([first, second].into_iter().chain(values).collect()),
+        }
+    }
+
+    fn as_slice(&self) -> &[Cow<'c, str>] {
+        match self {
+            Self::None => &[],
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Many(values) => values,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_found_without_regard_to_case_and_tags_with() {
+        let mut context = Context::new();
+        for (key, values) in [
+            ("aws:sourceIP", vec!["192.0.2.1"]),
+            ("AWS:Nonsense", vec!["x"]),
+            ("s3:ExistingObjectTag/Team", vec!["red", "blue"]),
+            ("aws:RequestTag/Team", vec!["green"]),
+            ("aws:TagKeys", vec![]),
+            ("aws:UserAgent", vec!["old"]),
+            ("aws:useragent", vec!["new"]),
+        ] {
+            context.set(key, values);
+        }
+        for (key, expected) in [
+            ("aws:SourceIp", vec!["192.0.2.1"]),
+            ("aws:nonsense", vec!["x"]),
+            ("S3:existingobjecttag/Team", vec!["red", "blue"]),
+            ("s3:ExistingObjectTag/team", vec![]),
+            ("s3:ExistingObjectTag", vec![]),
+            ("aws:requesttag/TEAM", vec!["green"]),
+            ("aws:TagKeys", vec![]),
+            ("aws:UserAgent", vec!["new"]),
+            ("aws:referer", vec![]),
+            ("", vec![]),
+        ] {
+            assert_eq!(context.values(&Key::of(key)), expected, "{key}");
+        }
+    }
+}
