@@ -7,7 +7,7 @@ use super::action::ActionSet;
 use super::condition::Condition;
 use super::explain::{FailedTest, Missed};
 use super::pattern::Pattern;
-use super::prefix_index::PrefixIndex;
+use super::prefix_tree::{Filed, PrefixTree};
 use super::principal::{GrantedTo, Principal, PrincipalPattern, spares};
 use super::request::AccessRequest;
 use super::version::Version;
@@ -44,14 +44,12 @@ impl Policy {
     /// statements are asked whose resources begin as the request's does.
     pub fn evaluate(&self, request: &AccessRequest<'_>) -> Verdict {
         let mut tally = Tally::default();
-        for at in self.index.exact.exactly(request.resource) {
-            self.ask(*at, request, &mut tally, |_| true);
-        }
-        for node in self.index.open.beginning(request.resource) {
-            for (at, pattern) in &node.entries {
-                self.ask(*at, request, &mut tally, |_| pattern.matches_behind_prefix(request.resource, request));
-            }
-        }
+        self.index.within.any(request.resource, |(at, pattern)| {
+            self.ask(*at, request, &mut tally, |_| {
+                pattern.as_ref().is_none_or(|pattern| pattern.matches_behind_prefix(request.resource, request))
+            });
+            false
+        });
         for at in &self.index.outside {
             self.ask(*at, request, &mut tally, |statement| statement.resources.cover(request));
         }
@@ -141,31 +139,25 @@ impl Tally {
 /// Which statements may concern a resource, by their positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Index {
-    /// Resources without wildcards or variables.
-    exact: PrefixIndex<usize>,
-    /// The others, under what they begin with.
-    open: PrefixIndex<(usize, Pattern)>,
-    /// Statements with `NotResource`.
+    /// Those with `Resource`, under each of their resources; with a pattern where it is not a text of its own.
+    within: PrefixTree<(usize, Option<Pattern>)>,
+    /// Those with `NotResource`.
     outside: Box<[usize]>,
 }
 
 impl Index {
     fn new(statements: &[Statement]) -> Self {
-        let (mut exact, mut open, mut outside) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut within, mut outside) = (Vec::new(), Vec::new());
         for (at, statement) in statements.iter().enumerate() {
             match &statement.resources {
-                Resources::Within(patterns) => {
-                    for pattern in patterns {
-                        match pattern.literal() {
-                            Some(text) => exact.push((text.into(), at)),
-                            None => open.push((pattern.prefix().into(), (at, pattern.clone()))),
-                        }
-                    }
-                }
+                Resources::Within(patterns) => within.extend(patterns.iter().map(|pattern| match pattern.literal() {
+                    Some(text) => (text, Filed::Whole, (at, None)),
+                    None => (pattern.prefix(), Filed::Beginning, (at, Some(pattern.clone()))),
+                })),
                 Resources::Outside(_) => outside.push(at),
             }
         }
-        Self { exact: PrefixIndex::new(exact), open: PrefixIndex::new(open), outside: outside.into() }
+        Self { within: PrefixTree::new(within), outside: outside.into() }
     }
 }
 

@@ -45,7 +45,7 @@ pub mod evaluate;
 pub mod explain;
 mod json;
 mod pattern;
-mod prefix_index;
+mod prefix_tree;
 pub mod principal;
 mod public;
 pub mod request;

@@ -56,6 +56,12 @@ impl<'a> Found<'a> {
         matches!(self, Self::Given([]))
     }
 
+    /// Whether there is no value, or none but empty strings. To Amazon both are a null data set ("Single-valued vs.
+    /// multivalued context keys"), and `Null` is how a policy tells them from values.
+    pub(super) fn is_null(self) -> bool {
+        self.iter().all(str::is_empty)
+    }
+
     /// The value, where there is exactly one: what a policy variable may stand for.
     pub(super) fn single(self) -> Option<&'a str> {
         match self {

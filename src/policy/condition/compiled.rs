@@ -11,7 +11,7 @@ use super::key::Key;
 use super::operator::{Comparison, Operator, Order};
 use super::value::{self, Moment, Number};
 use crate::policy::pattern::{Pattern, Resolve, Variable, Wildcards};
-use crate::policy::prefix_index::PrefixIndex;
+use crate::policy::prefix_tree::{Filed, PrefixTree};
 use crate::policy::request::AccessRequest;
 use crate::policy::version::Version;
 
@@ -74,7 +74,7 @@ struct Texts {
 
 /// Patterns to be like.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Patterns(PrefixIndex<Pattern>);
+struct Patterns(PrefixTree<Pattern>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ArnPattern {
@@ -113,7 +113,7 @@ impl Test {
     fn holds(&self, request: &AccessRequest<'_>) -> bool {
         let found = request.find(&self.key);
         match &self.operand {
-            Operand::Null(flags) => flags.contains(found.is_absent()),
+            Operand::Null(flags) => flags.contains(found.is_null()),
             _ if found.is_absent() => self.operator.holds_without_key(),
             operand => self.operator.holds(found.iter(), |value| operand.matches(value, request)),
         }
@@ -206,15 +206,16 @@ impl Texts {
 
 impl FromIterator<Pattern> for Patterns {
     fn from_iter<I: IntoIterator<Item = Pattern>>(patterns: I) -> Self {
-        Self(PrefixIndex::new(patterns.into_iter().map(|pattern| (pattern.prefix().into(), pattern))))
+        Self(PrefixTree::new(patterns.into_iter().map(|pattern| {
+            let filed = if pattern.is_fixed() { Filed::Whole } else { Filed::Beginning };
+            (Box::from(pattern.prefix()), filed, pattern)
+        })))
     }
 }
 
 impl Patterns {
     fn match_one(&self, found: &str, request: &AccessRequest<'_>) -> bool {
-        self.0
-            .beginning(found)
-            .any(|node| node.entries.iter().any(|pattern| pattern.matches_behind_prefix(found, request)))
+        self.0.any(found, |pattern| pattern.is_fixed() || pattern.matches_behind_prefix(found, request))
     }
 }
 
