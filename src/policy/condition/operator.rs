@@ -88,7 +88,6 @@ impl Operator {
         matches: impl Fn(&'v str) -> bool,
     ) -> bool {
         // Amazon calls values that are empty strings a null data set, of which everything is true and nothing is there.
-        // Of a null data set everything is true, and nothing is.
         let is_null = |values: &I| values.clone().all(str::is_empty);
         match self.qualifier {
             Qualifier::None => values.any(matches) != self.negated,
