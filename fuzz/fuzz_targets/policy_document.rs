@@ -1,9 +1,12 @@
 //! Bytes as a policy document: nothing panics; what parses prints in its normal form, and that form parses again, is its
-//! own normal form, and compiles to the same policy.
+//! own normal form, and compiles to the same policy; whatever is decided by it is explained alike.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portcullis::policy::{Policy, PolicyDocument};
+use portcullis::policy::{
+    AccessRequest, Account, AccountId, Action, CanonicalUserId, Context, Policies, Policy, PolicyDocument, Principal,
+    decide, explain,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(document) = PolicyDocument::parse(bytes) else {
@@ -18,6 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(validated) => {
             let again = Policy::parse(form.as_bytes(), "b").expect("the normal form of a policy is one");
             assert_eq!(again.policy, validated.policy);
+            ask(&validated.policy);
         }
         Err(refused) => assert!(refused.first().is_some()),
     }
@@ -29,3 +33,23 @@ fuzz_target!(|bytes: &[u8]| {
         Err(refused) => assert!(refused.first().is_some()),
     }
 });
+
+fn ask(policy: &Policy) {
+    let owner = AccountId::parse("111122223333").unwrap();
+    let canonical_id = CanonicalUserId::parse(&"ab".repeat(32)).unwrap();
+    let account = Account { id: owner.clone(), canonical_id };
+    let mut context = Context::new();
+    context.set("aws:SourceIp", ["192.0.2.7"]);
+    context.set("aws:CurrentTime", ["2026-11-23T10:00:00Z"]);
+    context.set("aws:TagKeys", ["team", "cost"]);
+    for principal in [Principal::Anonymous, Principal::user(account, "/", "alice", "AIDA", Default::default())] {
+        for (action, resource) in
+            [(Action::GetObject, "arn:aws:s3:::b/home/alice/x"), (Action::PutBucketPolicy, "arn:aws:s3:::b")]
+        {
+            let request = AccessRequest { principal: &principal, action, resource, context: &context };
+            let policies = Policies { identity: &[], bucket: Some(policy), owner: &owner };
+            assert_eq!(explain(&request, &policies).decided, decide(&request, &policies));
+        }
+    }
+    let _ = policy.is_public();
+}
