@@ -1,16 +1,18 @@
 //! Tests through the public surface, one binary.
 //!
 //! - `policy_api`: the contract of `?policy`, the `BucketPolicyLayer` around a `service_fn`, called with `oneshot`: no
-//!   socket, no runtime but the test's; `layer`: what becomes of all other requests there.
+//!   socket, no runtime but the test's; `conditions`: what a policy may ask about such a call; `layer`: what becomes of
+//!   all other requests there.
 //! - `policies`: the files of `tests/data/policies`, valid and broken.
 //! - `support`: signed requests, a caller's keys, and what an answer says.
 //!
-//! Beside it: `sigv4` compares our signatures with the `aws-sigv4` crate's, `store` holds what every policy store must
+//! Beside it: `decisions` holds the evaluator against cases and a reference, `allocations` counts what it allocates, `sigv4` compares our signatures with the `aws-sigv4` crate's, `store` holds what every policy store must
 //! do and kills one to prove it, `config` runs the command line, `proxy` opens real sockets, `e2e` drives the real
 //! binary with real clients against real stores, and `deploy` renders the manifests.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod conditions;
 mod layer;
 mod policies;
 mod policy_api;
