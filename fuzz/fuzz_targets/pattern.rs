@@ -53,7 +53,11 @@ fn by_definition(pattern: &[char], text: &[char]) -> bool {
 }
 
 fn escaped(value: &str) -> String {
-    value.replace('$', "\0").replace('*', "${*}").replace('?', "${?}").replace('\0', "${$}")
+    let escape = |c| match c {
+        '*' | '?' | '$' => format!("${{{c}}}"),
+        c => c.to_string(),
+    };
+    value.chars().map(escape).collect()
 }
 
 fn caller(name: &str) -> Principal {
