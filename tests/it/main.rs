@@ -3,6 +3,7 @@
 //! - `policy_api`: the contract of `?policy`, the `BucketPolicyLayer` around a `service_fn`, called with `oneshot`: no
 //!   socket, no runtime but the test's; `conditions`: what a policy may ask about such a call; `layer`: what becomes of
 //!   all other requests there.
+//! - `policy_status`: when a policy is public.
 //! - `policies`: the files of `tests/data/policies`, valid and broken.
 //! - `support`: signed requests, a caller's keys, and what an answer says.
 //!
@@ -16,4 +17,5 @@ mod conditions;
 mod layer;
 mod policies;
 mod policy_api;
+mod policy_status;
 mod support;
