@@ -13,7 +13,7 @@ use super::request::AccessRequest;
 /// The policies that a request is held against.
 #[derive(Clone, Copy, Debug)]
 pub struct Policies<'a> {
-    /// The caller's own and their groups'. Those of a root user are not asked.
+    /// The caller's own and their groups'. Those of a root user are not asked; nobody's can only deny.
     pub identity: &'a [Arc<Policy>],
     /// The bucket's, where it has one.
     pub bucket: Option<&'a Policy>,
@@ -106,8 +106,8 @@ impl<'a> Policies<'a> {
     /// The policies that the caller's side consists of.
     pub(super) fn identity_side(&self, caller: &Principal) -> &'a [Arc<Policy>] {
         match caller {
-            Principal::User(_) | Principal::AssumedRole(_) => self.identity,
-            Principal::Anonymous | Principal::Root(_) => &[],
+            Principal::User(_) | Principal::AssumedRole(_) | Principal::Anonymous => self.identity,
+            Principal::Root(_) => &[],
         }
     }
 }
@@ -200,9 +200,8 @@ impl Decider {
 
 fn identity_side(caller: &Principal, verdicts: impl Iterator<Item = Verdict>) -> Side {
     match caller {
-        Principal::Anonymous => return Side::Silent,
         Principal::Root(_) => return Side::Allow(None),
-        Principal::User(_) | Principal::AssumedRole(_) => {}
+        Principal::User(_) | Principal::AssumedRole(_) | Principal::Anonymous => {}
     }
     let mut side = Side::Silent;
     for (position, verdict) in verdicts.enumerate() {

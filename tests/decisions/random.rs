@@ -67,12 +67,10 @@ pub(crate) fn policies() -> impl Strategy<Value = Value> {
     (bucket, identity).prop_map(|(bucket, identity)| json!({"bucket_policy": bucket, "identity_policies": identity}))
 }
 
-/// Nobody attaches policies to an anonymous caller.
 pub(crate) fn put_together(policies: &Value, asking: &Value) -> Value {
-    let is_anonymous = asking["principal"]["type"] == "anonymous";
-    let identity = if is_anonymous { json!([]) } else { policies["identity_policies"].clone() };
     json!({
-        "bucket_policy": policies["bucket_policy"], "identity_policies": identity, "bucket_owner": OWNER,
+        "bucket_policy": policies["bucket_policy"], "identity_policies": policies["identity_policies"],
+        "bucket_owner": OWNER,
         "principal": asking["principal"], "action": asking["action"], "resource": asking["resource"],
         "context": asking["context"],
     })

@@ -31,7 +31,8 @@ pub(crate) struct Expected {
 }
 
 /// The algorithm:
-/// 1. A matching Deny in any policy denies explicitly. Nothing attached to a root user counts against it.
+/// 1. A matching Deny in any policy denies explicitly. Nothing attached to a root user counts against it, and nothing
+///    attached to nobody counts for them.
 /// 2. Same account: the identity side or the bucket policy must allow; a bucket policy that allows the account alone
 ///    leaves it to the identity side, but for the root user, who is the account.
 /// 3. Another account: both must allow; for the bucket policy's part, allowing the account is enough.
@@ -53,7 +54,8 @@ pub(crate) fn decide(request: &Value) -> Expected {
         return Expected { decision: "explicit_deny", decided_by: denies, missed };
     }
 
-    let own_allow = first(&|s| !s.is_of_bucket() && s.is("Allow")).filter(|_| !caller.is_root());
+    let own_allow =
+        first(&|s| !s.is_of_bucket() && s.is("Allow")).filter(|_| !caller.is_root() && caller.account.is_some());
     let identity_side = caller.is_root() || own_allow.is_some();
     let names_caller = first(&|s| s.is_of_bucket() && s.is("Allow") && s.names(Caller::is_named_by, &caller));
     let names_account = first(&|s| s.is_of_bucket() && s.is("Allow") && s.names(Caller::is_in_account, &caller));

@@ -40,7 +40,8 @@ pub(super) fn is_base64(text: &str) -> bool {
 /// A number. Integers stay exact, beyond what a floating-point number could hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Number {
-    Integer(i64),
+    Integer(i128),
+    /// One with decimals that are not all zeros or with an exponent, or too long an integer.
     Decimal(f64),
 }
 
@@ -50,7 +51,11 @@ impl Eq for Number {}
 impl Number {
     /// Digits with a sign and decimals, and an exponent as JSON numbers may have it.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        if let Ok(integer) = text.parse() {
+        let integer = match text.split_once('.') {
+            Some((integer, decimals)) if !decimals.is_empty() && decimals.bytes().all(|b| b == b'0') => integer,
+            _ => text,
+        };
+        if let Ok(integer) = integer.parse() {
             return Some(Self::Integer(integer));
         }
         let is_digit = |b: u8| b.is_ascii_digit();
@@ -61,15 +66,26 @@ impl Number {
     pub(super) fn compare(self, other: Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Integer(one), Self::Integer(other)) => Some(one.cmp(&other)),
-            (one, other) => one.as_f64().partial_cmp(&other.as_f64()),
+            (Self::Decimal(one), Self::Decimal(other)) => one.partial_cmp(&other),
+            (Self::Integer(one), Self::Decimal(other)) => Some(compare_mixed(one, other)),
+            (Self::Decimal(one), Self::Integer(other)) => Some(compare_mixed(other, one).reverse()),
         }
     }
+}
 
-    fn as_f64(self) -> f64 {
-        match self {
-            Self::Integer(integer) => integer as f64,
-            Self::Decimal(decimal) => decimal,
-        }
+/// Without taking the integer for a floating-point number, which may not be able to hold it.
+fn compare_mixed(integer: i128, decimal: f64) -> Ordering {
+    let whole = decimal.floor();
+    // The ends of the range of integers, the upper one already beyond it.
+    if whole >= -(i128::MIN as f64) {
+        return Ordering::Less;
+    }
+    if whole < i128::MIN as f64 {
+        return Ordering::Greater;
+    }
+    match integer.cmp(&(whole as i128)) {
+        Ordering::Equal if decimal > whole => Ordering::Less,
+        ordering => ordering,
     }
 }
 
@@ -84,7 +100,7 @@ impl Moment {
     /// digits are a year.
     pub(super) fn parse(text: &str) -> Option<Self> {
         iso_date(text).or_else(|| match Number::parse(text)? {
-            Number::Integer(seconds) => Some(Self(i128::from(seconds) * SECOND)),
+            Number::Integer(seconds) => Some(Self(seconds.saturating_mul(SECOND))),
             Number::Decimal(seconds) => {
                 // Beyond any date: the conversion keeps it at the end of the range.
                 let (whole, fraction) = (seconds.floor(), seconds - seconds.floor());
@@ -273,6 +289,10 @@ mod tests {
 
     #[test]
     fn integers_are_compared_exactly_and_decimals_by_value() {
+        assert_eq!(
+            ["5.", ".5", "5.0.0", "--5", "5-"].map(|text| Number::parse(text).is_some()),
+            [true, true, false, false, false]
+        );
         for (one, other, ordering) in [
             ("9007199254740993", "9007199254740992", Ordering::Greater),
             ("10", "9", Ordering::Greater),
@@ -282,9 +302,17 @@ mod tests {
             ("-0", "0", Ordering::Equal),
             ("0.1", "0.10", Ordering::Equal),
             ("-2", "-1.5", Ordering::Less),
+            ("-1", "-1.5", Ordering::Greater),
+            ("1", "1.5", Ordering::Less),
+            ("18446744073709551616", "18446744073709551615", Ordering::Greater),
+            ("9007199254740993", "9007199254740992.00", Ordering::Greater),
+            ("9007199254740993", "9007199254740992.5e0", Ordering::Greater),
+            ("1e300", "170141183460469231731687303715884105727", Ordering::Greater),
+            ("-1e300", "-170141183460469231731687303715884105728", Ordering::Less),
         ] {
             let [a, b] = [one, other].map(|text| Number::parse(text).unwrap());
             assert_eq!(a.compare(b), Some(ordering), "{one} {other}");
+            assert_eq!(b.compare(a), Some(ordering.reverse()), "{other} {one}");
         }
     }
 
