@@ -17,7 +17,8 @@ use super::version::Version;
 pub struct Policy {
     pub(super) version: Version,
     pub(super) statements: Box<[Statement]>,
-    index: Index,
+    denies: Index,
+    allows: Index,
 }
 
 /// What a policy says to a request. Statements are counted from 0.
@@ -44,16 +45,24 @@ impl Policy {
     /// statements are asked whose resources begin as the request's does.
     pub fn evaluate(&self, request: &AccessRequest<'_>) -> Verdict {
         let mut tally = Tally::default();
-        self.index.within.any(request.resource, |(at, pattern)| {
-            self.ask(*at, request, &mut tally, |_| {
+        self.ask_all(&self.denies, request, &mut tally);
+        if tally.denied.is_none() {
+            self.ask_all(&self.allows, request, &mut tally);
+        }
+        tally.verdict()
+    }
+
+    /// Asks the statements of an index that may concern the resource.
+    fn ask_all(&self, index: &Index, request: &AccessRequest<'_>, tally: &mut Tally) {
+        index.within.any(request.resource, |(at, pattern)| {
+            self.ask(*at, request, tally, |_| {
                 pattern.as_ref().is_none_or(|pattern| pattern.matches_behind_prefix(request.resource, request))
             });
             false
         });
-        for at in &self.index.outside {
-            self.ask(*at, request, &mut tally, |statement| statement.resources.cover(request));
+        for at in &index.outside {
+            self.ask(*at, request, tally, |statement| statement.resources.cover(request));
         }
-        tally.verdict()
     }
 
     /// Asks one statement, unless the verdict stands whatever it says.
@@ -90,7 +99,8 @@ impl Policy {
     }
 
     pub(super) fn compiled(version: Version, statements: Vec<Statement>) -> Self {
-        Self { version, index: Index::new(&statements), statements: statements.into() }
+        let [denies, allows] = [true, false].map(|denies| Index::new(&statements, |s| s.effect.denies() == denies));
+        Self { version, denies, allows, statements: statements.into() }
     }
 }
 
@@ -104,26 +114,21 @@ struct Tally {
 impl Tally {
     /// Whether the verdict could be another if this statement applies.
     fn may_change(&self, at: usize, statement: &Statement) -> bool {
-        match &statement.effect {
-            Effect::Deny(_) | Effect::DenyAllBut(_) => self.denied.is_none_or(|first| at < first),
-            Effect::Allow(_) => {
-                self.denied.is_none()
-                    && self.granted.is_none_or(|(first, via)| at < first || via < GrantedTo::Principal)
-            }
+        if statement.effect.denies() {
+            self.denied.is_none_or(|first| at < first)
+        } else {
+            self.granted.is_none_or(|(first, via)| at < first || via < GrantedTo::Principal)
         }
     }
 
     fn count(&mut self, at: usize, statement: &Statement, via: GrantedTo) {
-        match &statement.effect {
-            Effect::Deny(_) | Effect::DenyAllBut(_) => {
-                self.denied = Some(self.denied.map_or(at, |first| first.min(at)));
-            }
-            Effect::Allow(_) => {
-                let better = |(first, so_far): (usize, GrantedTo)| via > so_far || via == so_far && at < first;
-                if self.granted.is_none_or(better) {
-                    self.granted = Some((at, via));
-                }
-            }
+        if statement.effect.denies() {
+            self.denied = Some(self.denied.map_or(at, |first| first.min(at)));
+            return;
+        }
+        let better = |(first, so_far): (usize, GrantedTo)| via > so_far || via == so_far && at < first;
+        if self.granted.is_none_or(better) {
+            self.granted = Some((at, via));
         }
     }
 
@@ -146,9 +151,10 @@ struct Index {
 }
 
 impl Index {
-    fn new(statements: &[Statement]) -> Self {
+    /// Of those statements that are wanted.
+    fn new(statements: &[Statement], is_wanted: impl Fn(&Statement) -> bool) -> Self {
         let (mut within, mut outside) = (Vec::new(), Vec::new());
-        for (at, statement) in statements.iter().enumerate() {
+        for (at, statement) in statements.iter().enumerate().filter(|(_, statement)| is_wanted(statement)) {
             match &statement.resources {
                 Resources::Within(patterns) => within.extend(patterns.iter().map(|pattern| match pattern.literal() {
                     Some(text) => (text, Filed::Whole, (at, None)),
@@ -220,6 +226,13 @@ impl Statement {
 }
 
 impl Effect {
+    pub(super) fn denies(&self) -> bool {
+        match self {
+            Self::Allow(_) => false,
+            Self::Deny(_) | Self::DenyAllBut(_) => true,
+        }
+    }
+
     /// Whether the caller is among those it speaks of. To deny an account is to deny everybody in it.
     fn concerns(&self, caller: &Principal) -> Option<GrantedTo> {
         match self {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::condition::{Key, Written};
 use super::decide::{Decided, Policies, PolicySource, weigh};
-use super::evaluate::{Effect, Policy, Statement};
+use super::evaluate::{Policy, Statement};
 use super::request::AccessRequest;
 
 /// A decision, and what every statement of every policy had to say about it.
@@ -134,10 +134,7 @@ pub fn explain<'p>(request: &AccessRequest<'_>, policies: &Policies<'p>) -> Expl
 
 impl<'p> StatementExplanation<'p> {
     fn new(policy: PolicySource, position: usize, statement: &'p Statement, missed: Option<Missed<'p>>) -> Self {
-        let denies = match statement.effect {
-            Effect::Allow(_) => false,
-            Effect::Deny(_) | Effect::DenyAllBut(_) => true,
-        };
-        Self { policy, statement: position, sid: statement.sid.as_deref(), denies, missed }
+        let (sid, denies) = (statement.sid.as_deref(), statement.effect.denies());
+        Self { policy, statement: position, sid, denies, missed }
     }
 }
