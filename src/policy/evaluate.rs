@@ -8,7 +8,7 @@ use super::condition::Condition;
 use super::explain::{FailedTest, Missed};
 use super::pattern::Pattern;
 use super::prefix_tree::{Filed, PrefixTree};
-use super::principal::{GrantedTo, Principal, PrincipalPattern, spares};
+use super::principal::{GrantedTo, NamedPrincipals, Principal};
 use super::request::AccessRequest;
 use super::version::Version;
 
@@ -186,14 +186,14 @@ pub(super) struct Statement {
 pub(super) enum Effect {
     Allow(Who),
     Deny(Who),
-    DenyAllBut(Vec<PrincipalPattern>),
+    DenyAllBut(NamedPrincipals),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Who {
     /// Whoever the identity policy is attached to.
     Holder,
-    Named(Vec<PrincipalPattern>),
+    Named(NamedPrincipals),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,7 +237,7 @@ impl Effect {
     fn concerns(&self, caller: &Principal) -> Option<GrantedTo> {
         match self {
             Self::Allow(who) | Self::Deny(who) => who.matches(caller),
-            Self::DenyAllBut(listed) => (!spares(listed, caller)).then_some(GrantedTo::Principal),
+            Self::DenyAllBut(listed) => (!listed.spare(caller)).then_some(GrantedTo::Principal),
         }
     }
 }
@@ -246,7 +246,7 @@ impl Who {
     fn matches(&self, caller: &Principal) -> Option<GrantedTo> {
         match self {
             Self::Holder => Some(GrantedTo::Principal),
-            Self::Named(entries) => entries.iter().filter_map(|entry| entry.matches(caller)).max(),
+            Self::Named(named) => named.name(caller),
         }
     }
 }

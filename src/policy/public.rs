@@ -9,7 +9,6 @@ use std::net::IpAddr;
 use super::condition::{Comparison, Condition, Test, ip_range};
 use super::evaluate::{Effect, Policy, Statement, Who};
 use super::pattern::{Pattern, Wildcards};
-use super::principal::PrincipalPattern;
 use super::version::Version;
 
 impl Policy {
@@ -38,7 +37,7 @@ impl Policy {
 fn is_public(statement: &Statement, version: Version) -> bool {
     match &statement.effect {
         Effect::Allow(Who::Named(principals)) => {
-            principals.iter().any(PrincipalPattern::is_public) && !is_limited(&statement.condition, version)
+            principals.include_the_public() && !is_limited(&statement.condition, version)
         }
         // An identity policy grants to whom it is attached to.
         Effect::Allow(Who::Holder) | Effect::Deny(_) | Effect::DenyAllBut(_) => false,

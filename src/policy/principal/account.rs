@@ -44,7 +44,7 @@ impl fmt::Display for InvalidAccountId {
 impl std::error::Error for InvalidAccountId {}
 
 /// An account's canonical user id: 64 hexadecimal digits, in lower case.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CanonicalUserId(String);
 
 impl CanonicalUserId {

@@ -4,12 +4,12 @@
 //! "Principal key values" in "IAM policy elements: Variables and tags".
 
 mod account;
-mod pattern;
+mod named;
 
 use std::collections::BTreeMap;
 
 pub use self::account::{Account, AccountId, CanonicalUserId, InvalidAccountId};
-pub(super) use self::pattern::{PrincipalKind, PrincipalPattern, spares};
+pub(super) use self::named::{NamedPrincipal, NamedPrincipals, PrincipalKind};
 
 /// Who is asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,6 @@ pub struct Root {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     account: Account,
-    path: String,
     name: String,
     user_id: String,
     tags: BTreeMap<String, String>,
@@ -46,9 +45,6 @@ pub struct User {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleSession {
     account: Account,
-    path: String,
-    role: String,
-    session: String,
     user_id: String,
     tags: BTreeMap<String, String>,
     arn: String,
@@ -70,9 +66,9 @@ impl Principal {
         user_id: impl Into<String>,
         tags: BTreeMap<String, String>,
     ) -> Self {
-        let (path, name, user_id) = (path.into(), name.into(), user_id.into());
+        let (path, name) = (path.into(), name.into());
         let arn = format!("arn:aws:iam::{}:user{path}{name}", account.id);
-        Self::User(User { account, path, name, user_id, tags, arn })
+        Self::User(User { account, name, user_id: user_id.into(), tags, arn })
     }
 
     /// A session of a role: the path in the role's ARN, the role's name, the session's, the unique id (`aws:userid`,
@@ -85,10 +81,10 @@ impl Principal {
         user_id: impl Into<String>,
         tags: BTreeMap<String, String>,
     ) -> Self {
-        let (path, role, session, user_id) = (path.into(), role.into(), session.into(), user_id.into());
+        let (path, role, session) = (path.into(), role.into(), session.into());
         let arn = format!("arn:aws:sts::{}:assumed-role/{role}/{session}", account.id);
         let role_arn = format!("arn:aws:iam::{}:role{path}{role}", account.id);
-        Self::AssumedRole(RoleSession { account, path, role, session, user_id, tags, arn, role_arn })
+        Self::AssumedRole(RoleSession { account, user_id: user_id.into(), tags, arn, role_arn })
     }
 
     /// The account of the caller; none for the anonymous one.
@@ -121,6 +117,14 @@ impl Principal {
         match self {
             Self::AssumedRole(session) => Some(&session.role_arn),
             Self::Anonymous | Self::Root(_) | Self::User(_) => self.arn(),
+        }
+    }
+
+    /// The ARN of a session itself.
+    fn session_arn(&self) -> Option<&str> {
+        match self {
+            Self::AssumedRole(session) => Some(&session.arn),
+            Self::Anonymous | Self::Root(_) | Self::User(_) => None,
         }
     }
 
