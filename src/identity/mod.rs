@@ -2,6 +2,7 @@
 
 #[cfg(feature = "proxy")]
 mod declared;
+pub mod derived;
 #[cfg(feature = "proxy")]
 pub mod file;
 #[cfg(feature = "proxy")]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::declared::{self, Builder, Declared, DeclaredKey};
+use super::derived;
 use crate::auth::identity::{Identity, SecretKey};
 use crate::policy::{Account, AccountId, CanonicalUserId, InvalidPolicy, Policy, Principal, Problem};
 use crate::toml_reader::{Secret, Table, Value};
@@ -165,7 +166,7 @@ impl File {
             }
             let keys = keys(table.tables("keys"));
             if let (Some(account), Some(name)) = (account, name) {
-                let user_id = declared::user_id(&account.id, &path, &name);
+                let user_id = derived::user_id(&account.id, &path, &name);
                 let principal = Principal::user(account.clone(), path, name, user_id, tags);
                 self.keys(&table, keys, Identity { principal, policies });
             }
@@ -184,7 +185,7 @@ impl File {
                 let session = table.require("name").and_then(|value| value.parse(declared::iam_name));
                 let key = session_key(&mut table);
                 if let (Some(account), Some(role), Some(session), Some(key)) = (account, &role, session, key) {
-                    let role_id = declared::role_id(&account.id, &path, role);
+                    let role_id = derived::role_id(&account.id, &path, role);
                     let principal = Principal::assumed_role(
                         account.clone(),
                         path.as_str(),

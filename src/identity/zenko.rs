@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::declared::{self, Builder, Declared, DeclaredKey};
+use super::derived;
 use crate::auth::identity::{Identity, SecretKey};
 use crate::policy::{Account, AccountId, Principal};
 use crate::toml_reader::Reader;
@@ -64,7 +65,7 @@ fn read_user(builder: &mut Builder, account: Option<&Account>, json: &Json<'_, '
     let name = fields.text("name", Need::Required);
     let name = name.and_then(|name| declared::iam_name(&name).map_err(|message| fields.problem("name", &message)).ok());
     let user = account.zip(name).map(|(account, name)| {
-        let user_id = declared::user_id(&account.id, "/", &name);
+        let user_id = derived::user_id(&account.id, "/", &name);
         Principal::user(account.clone(), "/", name, user_id, BTreeMap::new())
     });
     read_keys(builder, &mut fields, user);

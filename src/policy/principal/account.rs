@@ -53,6 +53,11 @@ impl CanonicalUserId {
         (text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())).then(|| Self(text.to_ascii_lowercase()))
     }
 
+    /// The id with these 32 bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// The 64 digits.
     pub fn as_str(&self) -> &str {
         &self.0
