@@ -1,4 +1,4 @@
-//! The command line: one file a command.
+//! The command line: one file a command, or a folder.
 //!
 //! Exit codes: 0 for success, 1 where a command found problems or failed, 2 for a command line that makes no sense.
 
@@ -8,6 +8,7 @@ mod policy;
 mod sandbox;
 mod serve;
 mod signals;
+mod simulate;
 mod terminal;
 
 use std::path::PathBuf;

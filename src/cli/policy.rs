@@ -8,7 +8,7 @@ use portcullis::policy::validate::{MAX_BODY, MAX_NORMALIZED};
 use portcullis::policy::{InvalidPolicy, Policy, PolicyDocument, Problem};
 use portcullis::s3::address::BucketName;
 
-use super::{Failure, terminal};
+use super::{Failure, simulate, terminal};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -23,11 +23,25 @@ pub(crate) enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Decide requests from a file, one JSON object a line
+    ///
+    /// Each line has a `principal` (its `type`, which is anonymous, root, user or assumed-role, and its `account`, `arn`,
+    /// `user_id`, `name` and `tags`), an `action`, a `resource` (an ARN) and a `bucket_owner` (an account), perhaps a
+    /// `bucket_policy`, `identity_policies` (a list), a `context` (lists of strings by condition key), and an `id` that
+    /// is given back. Each gets a line of output, in order: `id`, `decision` (allow, explicit_deny or implicit_deny) and
+    /// the statements it was `decided_by`, or an `error`. A line of more than 4 MiB is an error.
+    ///
+    /// Exit code 1 where a line failed or a decision was not the one expected; the other lines are answered all the same.
+    /// Exit code 2 for a wrong command line.
+    ///
+    /// Example: portcullis policy simulate --requests cases.jsonl --explain --expect allow
+    Simulate(simulate::Arguments),
 }
 
 pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Validate { bucket, file } => validate(bucket, file),
+        Command::Simulate(arguments) => simulate::run(arguments),
     }
 }
 
