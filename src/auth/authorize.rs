@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::policy::{AccessRequest, Action, Decided, Decider, Decision, Policies, Policy, PolicySource, decide};
+use crate::policy::{AccessRequest, Action, AttachedPolicy, Decided, Decider, Decision, Policies, Policy, decide};
 use crate::s3::error::{ErrorCode, S3Error};
 
 /// Why a call on a bucket's policy is refused.
@@ -44,8 +44,8 @@ impl fmt::Display for Denial {
         for (position, decider) in self.by().enumerate() {
             f.write_str(if position == 0 { ": " } else { " and " })?;
             match decider.policy {
-                PolicySource::Bucket => write!(f, "bucket policy, statement {}", decider.statement)?,
-                PolicySource::Identity(policy) => {
+                AttachedPolicy::Bucket => write!(f, "bucket policy, statement {}", decider.statement)?,
+                AttachedPolicy::Identity(policy) => {
                     write!(f, "identity policy {policy}, statement {}", decider.statement)?;
                 }
             }

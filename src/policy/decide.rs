@@ -54,21 +54,21 @@ pub struct Decided {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decider {
     /// The policy it stands in.
-    pub policy: PolicySource,
+    pub policy: AttachedPolicy,
     /// Its position there, from 0.
     pub statement: usize,
 }
 
-/// Which of the policies.
+/// Which of the policies, by what it is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PolicySource {
+pub enum AttachedPolicy {
     /// The bucket's.
     Bucket,
     /// The caller's identity policy at this position, from 0.
     Identity(usize),
 }
 
-impl fmt::Display for PolicySource {
+impl fmt::Display for AttachedPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bucket => f.write_str("bucket"),
@@ -90,11 +90,11 @@ impl Decided {
 }
 
 impl<'a> Policies<'a> {
-    /// The policy of that source.
-    pub fn get(&self, source: PolicySource) -> Option<&'a Policy> {
-        match source {
-            PolicySource::Bucket => self.bucket,
-            PolicySource::Identity(position) => self.identity.get(position).map(Arc::as_ref),
+    /// The policy that is attached there.
+    pub fn get(&self, attached: AttachedPolicy) -> Option<&'a Policy> {
+        match attached {
+            AttachedPolicy::Bucket => self.bucket,
+            AttachedPolicy::Identity(position) => self.identity.get(position).map(Arc::as_ref),
         }
     }
 
@@ -194,7 +194,7 @@ impl Side {
 
 impl Decider {
     fn bucket(statement: usize) -> Self {
-        Self { policy: PolicySource::Bucket, statement }
+        Self { policy: AttachedPolicy::Bucket, statement }
     }
 }
 
@@ -205,7 +205,7 @@ fn identity_side(caller: &Principal, verdicts: impl Iterator<Item = Verdict>) ->
     }
     let mut side = Side::Silent;
     for (position, verdict) in verdicts.enumerate() {
-        let decider = |statement| Decider { policy: PolicySource::Identity(position), statement };
+        let decider = |statement| Decider { policy: AttachedPolicy::Identity(position), statement };
         match verdict {
             Verdict::Deny { statement } => return Side::Deny(decider(statement)),
             Verdict::Allow { statement, .. } if !side.allows() => side = Side::Allow(Some(decider(statement))),

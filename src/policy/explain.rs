@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::condition::{Key, Written};
-use super::decide::{Decided, Policies, PolicySource, weigh};
+use super::decide::{AttachedPolicy, Decided, Policies, weigh};
 use super::evaluate::{Policy, Statement};
 use super::request::AccessRequest;
 
@@ -23,7 +23,7 @@ pub struct Explanation<'p> {
 #[derive(Clone, Debug)]
 pub struct StatementExplanation<'p> {
     /// The policy it stands in.
-    pub policy: PolicySource,
+    pub policy: AttachedPolicy,
     /// Its position there, from 0.
     pub statement: usize,
     /// Its `Sid`.
@@ -114,10 +114,10 @@ impl<'p> FailedTest<'p> {
 /// Decides a request as [`decide`](super::decide()) does, and tells why.
 pub fn explain<'p>(request: &AccessRequest<'_>, policies: &Policies<'p>) -> Explanation<'p> {
     let mut statements = Vec::new();
-    let mut walk = |source: PolicySource, policy: &'p Policy| {
+    let mut walk = |attached: AttachedPolicy, policy: &'p Policy| {
         let (verdict, missed) = policy.evaluate_all(request);
         for ((position, statement), missed) in policy.statements.iter().enumerate().zip(missed) {
-            statements.push(StatementExplanation::new(source, position, statement, missed));
+            statements.push(StatementExplanation::new(attached, position, statement, missed));
         }
         verdict
     };
@@ -125,15 +125,15 @@ pub fn explain<'p>(request: &AccessRequest<'_>, policies: &Policies<'p>) -> Expl
         .identity_side(request.principal)
         .iter()
         .enumerate()
-        .map(|(position, policy)| walk(PolicySource::Identity(position), policy))
+        .map(|(position, policy)| walk(AttachedPolicy::Identity(position), policy))
         .collect();
-    let bucket = policies.bucket.map(|policy| walk(PolicySource::Bucket, policy));
+    let bucket = policies.bucket.map(|policy| walk(AttachedPolicy::Bucket, policy));
     let decided = weigh(request.principal, policies.owner, identity.into_iter(), bucket);
     Explanation { decided, statements }
 }
 
 impl<'p> StatementExplanation<'p> {
-    fn new(policy: PolicySource, position: usize, statement: &'p Statement, missed: Option<Missed<'p>>) -> Self {
+    fn new(policy: AttachedPolicy, position: usize, statement: &'p Statement, missed: Option<Missed<'p>>) -> Self {
         let (sid, denies) = (statement.sid.as_deref(), statement.effect.denies());
         Self { policy, statement: position, sid, denies, missed }
     }

@@ -55,7 +55,7 @@ mod version;
 
 pub use action::{Action, ActionLevel};
 pub use context::Context;
-pub use decide::{Decided, Decider, Decision, Policies, PolicySource, decide};
+pub use decide::{AttachedPolicy, Decided, Decider, Decision, Policies, decide};
 pub use document::PolicyDocument;
 pub use error::{InvalidPolicy, Problem};
 pub use evaluate::{Policy, Verdict};

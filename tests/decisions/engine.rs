@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portcullis::policy::{
-    AccessRequest, Account, AccountId, Action, CanonicalUserId, Context, Decided, Decision, Policies, Policy,
-    PolicyDocument, PolicySource, Principal, decide, explain,
+    AccessRequest, Account, AccountId, Action, AttachedPolicy, CanonicalUserId, Context, Decided, Decision, Policies,
+    Policy, PolicyDocument, Principal, decide, explain,
 };
 use serde_json::Value;
 
@@ -90,10 +90,10 @@ fn answer(decided: &Decided, missed: BTreeMap<Place, Option<&'static str>>) -> E
     Expected { decision, decided_by, missed }
 }
 
-fn place(policy: PolicySource, statement: usize) -> Place {
+fn place(policy: AttachedPolicy, statement: usize) -> Place {
     let policy = match policy {
-        PolicySource::Bucket => "bucket".to_owned(),
-        PolicySource::Identity(index) => format!("identity:{index}"),
+        AttachedPolicy::Bucket => "bucket".to_owned(),
+        AttachedPolicy::Identity(index) => format!("identity:{index}"),
     };
     (policy, statement)
 }

@@ -74,8 +74,8 @@ fn named_identity_policies(name: &str) -> Vec<Arc<Policy>> {
 fn by(deciders: impl Iterator<Item = Decider>) -> Vec<String> {
     deciders
         .map(|decider| match decider.policy {
-            PolicySource::Bucket => format!("bucket/{}", decider.statement),
-            PolicySource::Identity(position) => format!("identity:{position}/{}", decider.statement),
+            AttachedPolicy::Bucket => format!("bucket/{}", decider.statement),
+            AttachedPolicy::Identity(position) => format!("identity:{position}/{}", decider.statement),
         })
         .collect()
 }

@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
-use portcullis::policy::{Decided, Decision, Explanation, Missed, PolicySource, StatementExplanation, decide, explain};
+use portcullis::policy::{
+    AttachedPolicy, Decided, Decision, Explanation, Missed, StatementExplanation, decide, explain,
+};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -51,15 +53,14 @@ pub(super) fn write_json(answer: &Answer<'_>, out: &mut impl Write) -> io::Resul
     let deciders =
         answer.decided.by().map(|by| JsonDecider { policy: by.policy, statement: by.statement, sid: policies.sid(by) });
     let statements = answer.statements.as_ref();
-    write_line(
-        &JsonAnswer {
-            id: answer.id,
-            decision: answer.decided.decision(),
-            decided_by: deciders.collect(),
-            statements: statements.map(|all| all.iter().map(|one| json_statement(one, answer.question)).collect()),
-        },
-        out,
-    )
+    let json = JsonAnswer {
+        id: answer.id,
+        decision: answer.decided.decision(),
+        decided_by: deciders.collect(),
+        statements: statements.map(|all| all.iter().map(|one| json_statement(one, answer.question)).collect()),
+    };
+    serde_json::to_writer(&mut *out, &json)?;
+    out.write_all(b"\n")
 }
 
 fn json_statement<'a>(statement: &StatementExplanation<'a>, question: &'a Question<'a>) -> JsonStatement<'a> {
@@ -88,16 +89,6 @@ fn json_statement<'a>(statement: &StatementExplanation<'a>, question: &'a Questi
     }
 }
 
-/// Writes a line that could not be answered, so that there is one for each.
-pub(super) fn write_json_failure(id: Option<&RawValue>, problem: &str, out: &mut impl Write) -> io::Result<()> {
-    write_line(&JsonFailure { id, error: problem }, out)
-}
-
-fn write_line(value: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
-    out.write_all(b"\n")
-}
-
 #[derive(Serialize)]
 struct JsonAnswer<'a> {
     id: Option<&'a RawValue>,
@@ -111,7 +102,7 @@ struct JsonAnswer<'a> {
 #[derive(Serialize)]
 struct JsonDecider<'a> {
     #[serde(serialize_with = "displayed")]
-    policy: PolicySource,
+    policy: AttachedPolicy,
     statement: usize,
     sid: Option<&'a str>,
 }
@@ -119,7 +110,7 @@ struct JsonDecider<'a> {
 #[derive(Serialize)]
 struct JsonStatement<'a> {
     #[serde(serialize_with = "displayed")]
-    policy: PolicySource,
+    policy: AttachedPolicy,
     statement: usize,
     sid: Option<&'a str>,
     effect: &'static str,
@@ -139,12 +130,6 @@ struct JsonTest<'a> {
     key: &'a str,
     wanted: Vec<&'a str>,
     found: Vec<&'a str>,
-}
-
-#[derive(Serialize)]
-struct JsonFailure<'a> {
-    id: Option<&'a RawValue>,
-    error: &'a str,
 }
 
 fn displayed<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {

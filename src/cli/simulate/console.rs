@@ -38,7 +38,7 @@ impl Console {
     pub(super) fn failed(&mut self, number: u64, id: Option<&RawValue>, problem: &str) {
         self.clear();
         let of = id.map(|id| format!(" (id {})", Shown(id.get()))).unwrap_or_default();
-        terminal::error(format_args!("{}:{number}{of}: {}", self.source, problem));
+        terminal::error(format_args!("{}: line {number}{of}: {}", self.source, problem));
     }
 
     /// Tells of a field without a meaning, once.
@@ -48,7 +48,7 @@ impl Console {
         }
         self.clear();
         let source = &self.source;
-        terminal::warning(format_args!("{source}:{number}: unknown field `{}` (told once)", Shown(&field)));
+        terminal::warning(format_args!("{source}: line {number}: unknown field `{}` (told once)", Shown(&field)));
         self.unknown.insert(field);
         if self.unknown.len() == UNKNOWN {
             terminal::warning(format_args!("{source}:{number}: further unknown fields are not told of"));

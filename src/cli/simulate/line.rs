@@ -253,10 +253,10 @@ mod tests {
             ("true", r#"{"Bool":{"aws:key":"true"}}"#),
             (r#"[7,"x"]"#, r#"{"ForAllValues:StringEquals":{"aws:key":["7","x"]}}"#),
             ("[]", r#"{"Null":{"aws:key":"true"}}"#),
-            (r#""""#, r#"{"Null":{"aws:key":"false"}}"#),
+            (r#""""#, r#"{"StringEquals":{"aws:key":""}}"#),
         ] {
             assert_eq!(decision(value, condition), Decision::Allow, "{value}");
-            assert_eq!(decision(r#""other""#, condition) == Decision::Allow, value == r#""""#, "{value}");
+            assert_eq!(decision(r#""other""#, condition), Decision::ImplicitDeny, "{value}");
         }
     }
 
