@@ -24,7 +24,9 @@ use super::service::{Call, Exchange, Outcomes, Signed, Target};
 use crate::auth::authorize::{Denial, Permit, authorize_policy_call, would_lock_out};
 use crate::auth::sigv4::{Kind, PayloadMode};
 use crate::ownership::{Ownership, OwnershipError};
-use crate::policy::{AccessRequest, AccountId, Action, Context, InvalidPolicy, MAX_BODY, Policies, Policy, Problem};
+use crate::policy::{
+    AccessRequest, AccountId, Action, Context, InvalidPolicy, MAX_BODY, Policies, Policy, Principal, Problem,
+};
 use crate::s3::address::{Address, AddressStyle, BucketName};
 use crate::s3::aws_chunked::{self, Framing};
 use crate::s3::checksum::{DigestChecks, PayloadHash, hex};
@@ -211,7 +213,7 @@ impl Exchange {
         // No policy can stop the owner's root, so an unreadable one can't either: root is who repairs it.
         let present = if signed.identity.principal.is_root_of(owner) { None } else { self.present(bucket).await? };
         let arn = bucket.arn();
-        let context = self.context(headers, &signed, owner);
+        let context = self.context(headers, &signed, owner)?;
         let request = self.request(call, &signed, &arn, &context);
         let policies = Policies { identity: &signed.identity.policies, bucket: present.as_deref(), owner };
         match authorize_policy_call(&request, &policies) {
@@ -229,7 +231,12 @@ impl Exchange {
     }
 
     /// The circumstances that conditions may ask about.
-    fn context<'a>(&self, headers: &'a HeaderMap, signed: &'a Signed, owner: &'a AccountId) -> Context<'a> {
+    fn context<'a>(
+        &self,
+        headers: &'a HeaderMap,
+        signed: &'a Signed,
+        owner: &'a AccountId,
+    ) -> Result<Context<'a>, S3Error> {
         let verified = &signed.verified;
         let signature = SignatureFacts {
             auth_type: match verified.kind() {
@@ -238,6 +245,7 @@ impl Exchange {
             },
             signed_at: verified.timestamp().unix_seconds(),
             region: verified.scope().region(),
+            temporary: matches!(signed.identity.principal, Principal::AssumedRole(_)),
         };
         let facts = RequestFacts {
             headers,
@@ -249,7 +257,7 @@ impl Exchange {
             region: signature.region,
             signature: Some(signature),
         };
-        facts.context()
+        Ok(facts.context()?)
     }
 
     fn request<'a>(
@@ -347,7 +355,7 @@ impl Exchange {
             return Ok(());
         }
         let arn = bucket.arn();
-        let context = self.context(headers, signed, owner);
+        let context = self.context(headers, signed, owner)?;
         let request = self.request(PolicyCall::Put, signed, &arn, &context);
         let policies = Policies { identity: &signed.identity.policies, bucket: None, owner };
         if would_lock_out(&request, &policies, new) {

@@ -121,10 +121,15 @@ impl<'a> Policies<'a> {
 /// A bucket policy that names only the caller's account leaves it to that account to choose: it grants nothing by
 /// itself to an identity of the owner's own account, but for its root user, who is the account.
 ///
-/// Without allocating, unless a condition on an ARN has a policy variable.
+/// Without allocating, unless a condition on an ARN has a variable in the place of several components.
 pub fn decide(request: &AccessRequest<'_>, policies: &Policies<'_>) -> Decided {
     let identity = policies.identity_side(request.principal).iter().map(|policy| policy.evaluate(request));
-    weigh(request.principal, policies.owner, identity, policies.bucket.map(|policy| policy.evaluate(request)))
+    weigh(
+        request.principal,
+        policies.owner,
+        identity,
+        policies.bucket.map(|policy| policy.in_place_of_bucket(policy.evaluate(request))),
+    )
 }
 
 /// Weighs what the policies said, in the caller's order of identity policies.

@@ -16,9 +16,17 @@ use super::version::Version;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     pub(super) version: Version,
+    kind: PolicyKind,
     pub(super) statements: Box<[Statement]>,
     denies: Index,
     allows: Index,
+}
+
+/// What a policy may be attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PolicyKind {
+    Bucket,
+    Identity,
 }
 
 /// What a policy says to a request. Statements are counted from 0.
@@ -41,56 +49,71 @@ pub enum Verdict {
 }
 
 impl Policy {
-    /// What the policy says to a request: total, and without allocating unless an ARN condition has a variable. Only those
-    /// statements are asked whose resources begin as the request's does.
+    /// What the policy says to a request: total, and without allocating unless an ARN condition has a variable in the place
+    /// of several components. Of the statements with `Resource` only those are asked that have one which begins as the
+    /// request's does.
     pub fn evaluate(&self, request: &AccessRequest<'_>) -> Verdict {
-        let mut tally = Tally::default();
-        self.ask_all(&self.denies, request, &mut tally);
-        if tally.denied.is_none() {
-            self.ask_all(&self.allows, request, &mut tally);
+        let mut hearing = Hearing::default();
+        self.ask_all(&self.denies, request, &mut hearing);
+        if hearing.tally.denied.is_none() {
+            self.ask_all(&self.allows, request, &mut hearing);
         }
-        tally.verdict()
+        hearing.tally.verdict()
+    }
+
+    /// What it says in the place of a bucket's policy. One without principals speaks of whoever it is attached to, which a
+    /// bucket is not: it can deny there, and grants nobody anything.
+    pub(super) fn in_place_of_bucket(&self, verdict: Verdict) -> Verdict {
+        match (self.kind, verdict) {
+            (PolicyKind::Identity, Verdict::Allow { .. }) => Verdict::NoMatch,
+            (PolicyKind::Identity | PolicyKind::Bucket, verdict) => verdict,
+        }
     }
 
     /// Asks the statements of an index that may concern the resource.
-    fn ask_all(&self, index: &Index, request: &AccessRequest<'_>, tally: &mut Tally) {
+    fn ask_all(&self, index: &Index, request: &AccessRequest<'_>, hearing: &mut Hearing) {
         index.within.any(request.resource, |(at, pattern)| {
-            self.ask(*at, request, tally, |_| {
+            self.ask(*at, request, hearing, |_| {
                 pattern.as_ref().is_none_or(|pattern| pattern.matches_behind_prefix(request.resource, request))
             });
             false
         });
         for at in &index.outside {
-            self.ask(*at, request, tally, |statement| statement.resources.cover(request));
+            self.ask(*at, request, hearing, |statement| statement.resources.cover(request));
         }
     }
 
     /// Asks one statement, unless the verdict stands whatever it says.
-    fn ask(&self, at: usize, request: &AccessRequest<'_>, tally: &mut Tally, covers: impl FnOnce(&Statement) -> bool) {
+    fn ask(
+        &self,
+        at: usize,
+        request: &AccessRequest<'_>,
+        hearing: &mut Hearing,
+        covers: impl FnOnce(&Statement) -> bool,
+    ) {
         // INVARIANT: the index names statements that are there.
         let Some(statement) = self.statements.get(at) else { return };
-        if tally.may_change(at, statement)
+        if hearing.tally.may_change(at, statement)
             && statement.actions.contains(request.action)
             && covers(statement)
+            && hearing.asked.insert(at)
             && let Some(via) = statement.effect.concerns(request.principal)
             && statement.condition.missed(request).is_none()
         {
-            tally.count(at, statement, via);
+            hearing.tally.count(at, statement, via);
         }
     }
 
     /// The same verdict, from asking every statement everything; and what each of them missed.
-    pub(super) fn evaluate_all(&self, request: &AccessRequest<'_>) -> (Verdict, Vec<Option<Missed<'_>>>) {
+    pub(super) fn evaluate_all(&self, request: &AccessRequest<'_>) -> (Verdict, Vec<Result<GrantedTo, Missed<'_>>>) {
         let mut tally = Tally::default();
-        let missed = self.statements.iter().enumerate().map(|(at, statement)| match statement.applies(request) {
-            Ok(via) => {
-                tally.count(at, statement, via);
-                None
+        let applied: Vec<_> = self.statements.iter().map(|statement| statement.applies(request)).collect();
+        for (at, (statement, applied)) in self.statements.iter().zip(&applied).enumerate() {
+            if let Ok(via) = applied {
+                tally.count(at, statement, *via);
             }
-            Err(missed) => Some(missed),
-        });
-        let missed = missed.collect();
-        (tally.verdict(), missed)
+        }
+        (tally.verdict(), applied)
     }
 
     /// The `Sid` of a statement, counted from 0; none where it has none, or there is no such statement.
@@ -98,9 +121,32 @@ impl Policy {
         self.statements.get(statement)?.sid.as_deref()
     }
 
-    pub(super) fn compiled(version: Version, statements: Vec<Statement>) -> Self {
+    pub(super) fn compiled(version: Version, kind: PolicyKind, statements: Vec<Statement>) -> Self {
         let [denies, allows] = [true, false].map(|denies| Index::new(&statements, |s| s.effect.denies() == denies));
-        Self { version, denies, allows, statements: statements.into() }
+        Self { version, kind, denies, allows, statements: statements.into() }
+    }
+}
+
+/// What has come of asking so far.
+#[derive(Default)]
+struct Hearing {
+    tally: Tally,
+    asked: Asked,
+}
+
+/// Which statements have been asked, so that one with many resources that match is asked but once. There are never more in
+/// a bucket policy than are kept track of here; what an operator attaches to an identity may be longer, and be asked again.
+#[derive(Default)]
+struct Asked([u64; 16]);
+
+impl Asked {
+    /// Whether it was not in there.
+    fn insert(&mut self, at: usize) -> bool {
+        let Some(word) = self.0.get_mut(at / 64) else { return true };
+        let bit = 1 << (at % 64);
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use super::condition::{Key, Written};
 use super::decide::{AttachedPolicy, Decided, Policies, weigh};
 use super::evaluate::{Policy, Statement};
+use super::principal::GrantedTo;
 use super::request::AccessRequest;
 
 /// A decision, and what every statement of every policy had to say about it.
@@ -30,6 +31,8 @@ pub struct StatementExplanation<'p> {
     pub sid: Option<&'p str>,
     /// Whether it is a `Deny`.
     pub denies: bool,
+    /// Whom it names, where it applied. A grant to the caller's account alone leaves it to that account's own policies.
+    pub applied: Option<GrantedTo>,
     /// The first of its elements that did not match the request; none where it applied.
     pub missed: Option<Missed<'p>>,
 }
@@ -115,9 +118,9 @@ impl<'p> FailedTest<'p> {
 pub fn explain<'p>(request: &AccessRequest<'_>, policies: &Policies<'p>) -> Explanation<'p> {
     let mut statements = Vec::new();
     let mut walk = |attached: AttachedPolicy, policy: &'p Policy| {
-        let (verdict, missed) = policy.evaluate_all(request);
-        for ((position, statement), missed) in policy.statements.iter().enumerate().zip(missed) {
-            statements.push(StatementExplanation::new(attached, position, statement, missed));
+        let (verdict, applied) = policy.evaluate_all(request);
+        for ((position, statement), applied) in policy.statements.iter().enumerate().zip(applied) {
+            statements.push(StatementExplanation::new(attached, position, statement, applied));
         }
         verdict
     };
@@ -127,14 +130,19 @@ pub fn explain<'p>(request: &AccessRequest<'_>, policies: &Policies<'p>) -> Expl
         .enumerate()
         .map(|(position, policy)| walk(AttachedPolicy::Identity(position), policy))
         .collect();
-    let bucket = policies.bucket.map(|policy| walk(AttachedPolicy::Bucket, policy));
+    let bucket = policies.bucket.map(|policy| policy.in_place_of_bucket(walk(AttachedPolicy::Bucket, policy)));
     let decided = weigh(request.principal, policies.owner, identity.into_iter(), bucket);
     Explanation { decided, statements }
 }
 
 impl<'p> StatementExplanation<'p> {
-    fn new(policy: AttachedPolicy, position: usize, statement: &'p Statement, missed: Option<Missed<'p>>) -> Self {
+    fn new(
+        policy: AttachedPolicy,
+        position: usize,
+        statement: &'p Statement,
+        applied: Result<GrantedTo, Missed<'p>>,
+    ) -> Self {
         let (sid, denies) = (statement.sid.as_deref(), statement.effect.denies());
-        Self { policy, statement: position, sid, denies, missed }
+        Self { policy, statement: position, sid, denies, applied: applied.ok(), missed: applied.err() }
     }
 }

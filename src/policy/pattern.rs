@@ -73,17 +73,18 @@ impl Pattern {
             pieces.text(text, wildcards);
             return (pieces.finish(), variables);
         }
+        let mut reader = VariableReader::default();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
             pieces.text(before, wildcards);
-            rest = match split_variable(after) {
-                Some((inside @ ("*" | "?" | "$"), behind)) => {
-                    pieces.literal(inside);
+            rest = match reader.read(after) {
+                Some((Inside::Character(c), behind)) => {
+                    pieces.literal(c);
                     behind
                 }
-                Some((inside, behind)) => {
+                Some((Inside::Variable(variable), behind)) => {
                     variables.present = true;
-                    pieces.push(Piece::Variable(Variable::parse(inside)));
+                    pieces.push(Piece::Variable(variable));
                     behind
                 }
                 None => {
@@ -149,12 +150,18 @@ impl Pattern {
         found.next().is_none()
     }
 
-    /// The pattern with its variables' values in it; none where one has no value.
-    pub(super) fn resolved(&self, values: &impl Resolve) -> Option<Self> {
+    /// The pattern with its variables' values in it; none where one has no value, or where no text of `longest` bytes or
+    /// less could match any more.
+    pub(super) fn resolved(&self, values: &impl Resolve, longest: usize) -> Option<Self> {
         let mut resolved = Pieces::default();
+        let mut left = longest;
         for piece in &self.pieces {
             match piece {
-                Piece::Text(_) | Piece::Variable(_) => resolved.literal(piece.text(values)?),
+                Piece::Text(_) | Piece::Variable(_) => {
+                    let text = piece.text(values)?;
+                    left = left.checked_sub(text.len())?;
+                    resolved.literal(text);
+                }
                 Piece::AnyOne | Piece::AnyRun => resolved.push(piece.clone()),
             }
         }
@@ -185,16 +192,49 @@ impl Pattern {
     }
 }
 
-impl Variable {
-    fn parse(inside: &str) -> Self {
-        let with_default = inside.split_once(',').and_then(|(key, default)| {
-            let default = default.trim().strip_prefix('\'')?.strip_suffix('\'')?;
-            Some((key, default))
-        });
-        match with_default {
-            Some((key, default)) => Self { key: Key::of(key.trim()), default: Some(default.into()) },
-            None => Self { key: Key::of(inside.trim()), default: None },
+/// What stands between `${` and `}`.
+enum Inside<'t> {
+    /// One that would mean something else without.
+    Character(&'t str),
+    Variable(Variable),
+}
+
+/// Reads variables from left to right.
+struct VariableReader {
+    /// There may be a `'}` yet. Once there is none, there is none further on, and nobody looks again.
+    a_default_may_end: bool,
+}
+
+impl Default for VariableReader {
+    fn default() -> Self {
+        Self { a_default_may_end: true }
+    }
+}
+
+impl VariableReader {
+    /// Reads what follows `${`, up to its `}`: a character, a key, or a key and a default, `key, 'default'`, which may hold
+    /// braces. None where there is no such thing.
+    fn read<'t>(&mut self, text: &'t str) -> Option<(Inside<'t>, &'t str)> {
+        for c in ["*", "?", "$"] {
+            if let Some(behind) = text.strip_prefix(c).and_then(|text| text.strip_prefix('}')) {
+                return Some((Inside::Character(c), behind));
+            }
         }
+        // No key has a dollar or a brace, so that a text of nothing but beginnings is not read to its end time and again.
+        let (key, behind) = text.split_at_checked(text.find([',', '}', '$', '{'])?)?;
+        let (default, behind) = match behind.strip_prefix(',') {
+            Some(default) if self.a_default_may_end => {
+                let default = default.trim_start().strip_prefix('\'')?;
+                let split = default.split_once("'}");
+                self.a_default_may_end = split.is_some();
+                split.map(|(default, behind)| (Some(default), behind))?
+            }
+            Some(_) => return None,
+            None => (None, behind.strip_prefix('}')?),
+        };
+        let key = key.trim();
+        let variable = || Variable { key: Key::of(key), default: default.map(Box::from) };
+        (!key.is_empty()).then(|| (Inside::Variable(variable()), behind))
     }
 }
 
@@ -255,7 +295,8 @@ impl Pieces {
 }
 
 /// Iterative, with one step back: a mismatch makes the last `*` take more. An earlier `*` never needs another try, so the
-/// time is bounded by the product of the lengths, and by their sum where only plain text stands between two `*`.
+/// time is bounded by the product of the lengths, those of the variables' values included, and by their sum where only plain
+/// text stands between two `*`.
 fn matches(pieces: &[Piece], text: &str, values: &impl Resolve) -> bool {
     let (mut pieces, mut text) = (pieces, text);
     // What follows the last `*`, and the shortest text it has not been tried on yet.
@@ -303,19 +344,6 @@ fn matches(pieces: &[Piece], text: &str, values: &impl Resolve) -> bool {
             }
         };
     }
-}
-
-/// Splits what follows `${` into the variable's inside and what comes behind its `}`, which a quoted default
-/// (`${key, 'a}b'}`) may hold too. None where there is no variable.
-fn split_variable(text: &str) -> Option<(&str, &str)> {
-    let mut quoted = false;
-    let closing = text.find(|c| {
-        quoted ^= c == '\'';
-        c == '}' && !quoted
-    });
-    let (inside, behind) = text.split_at_checked(closing.or_else(|| text.find('}'))?)?;
-    let behind = behind.strip_prefix('}')?;
-    (!inside.is_empty()).then_some((inside, behind))
 }
 
 #[cfg(test)]

@@ -2,13 +2,15 @@
 //!
 //! Follows Amazon's "Blocking public access to your Amazon S3 storage", "The meaning of public": a policy is taken to be
 //! public until it is seen to grant only to fixed values, without wildcards or variables, of certain keys. Its answer is
-//! that of `GetBucketPolicyStatus`.
+//! that of `GetBucketPolicyStatus`. Where Amazon is seen to go beyond that page, it is followed: a wildcard does no harm
+//! in an ARN whose account is fixed, behind an organisation's id, or behind the id of a role in `aws:userid`.
 
 use std::net::IpAddr;
 
 use super::condition::{Comparison, Condition, Test, ip_range};
 use super::evaluate::{Effect, Policy, Statement, Who};
 use super::pattern::{Pattern, Wildcards};
+use super::principal::ANONYMOUS;
 use super::version::Version;
 
 impl Policy {
@@ -63,17 +65,24 @@ fn limits(test: &Test, version: Version) -> bool {
         | "aws:sourceaccount"
         | "aws:sourceorgid"
         | "aws:principalorgid"
-        | "aws:principalaccount"
         | "s3:dataaccesspointaccount"
         | "s3:x-amz-server-side-encryption-aws-kms-key-id" => all(&|_, pattern| pattern.is_fixed()),
         "aws:principalorgpaths" => all(&|_, pattern| has_fixed_organization(pattern)),
-        "aws:userid" => all(&|text, pattern| pattern.is_fixed() || is_any_session_of_one_role(text, version)),
+        "aws:principalaccount" => all(&|text, pattern| pattern.is_fixed() && !is_anonymous(text)),
+        "aws:userid" => {
+            all(&|text, pattern| pattern.is_fixed() && !is_anonymous(text) || is_any_session_of_one_role(text, version))
+        }
         "aws:sourcearn" | "aws:principalarn" => {
             all(&|_, pattern| pattern.is_fixed() || has_fixed_account(pattern, by_component))
         }
         "s3:dataaccesspointarn" => all(&|_, pattern| has_fixed_account_and_region(pattern, by_component)),
         _ => false,
     }
+}
+
+/// A fixed value, and everybody has it who does not sign.
+fn is_anonymous(text: &str) -> bool {
+    text.eq_ignore_ascii_case(ANONYMOUS)
 }
 
 /// Amazon takes ranges broader than /8 of IPv4 and /32 of IPv6 for public.

@@ -42,7 +42,7 @@ impl<'a> AccessRequest<'a> {
         match (&key.name, &key.tag) {
             (Name::Listed(PRINCIPAL_TAG), Some(tag)) => principal.tag(tag),
             (Name::Listed(PRINCIPAL_ARN), None) => principal.principal_arn(),
-            (Name::Listed(PRINCIPAL_ACCOUNT), None) => principal.account().map(|account| account.id.as_str()),
+            (Name::Listed(PRINCIPAL_ACCOUNT), None) => Some(principal.account_key()),
             (Name::Listed(PRINCIPAL_TYPE), None) => Some(principal.kind()),
             (Name::Listed(USER_ID), None) => Some(principal.user_id()),
             (Name::Listed(USERNAME), None) => principal.username(),

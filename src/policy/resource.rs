@@ -29,26 +29,42 @@ pub(super) enum ResourceEntry<'d> {
     InBucket(ResourceLevel),
     /// Of an identity policy: with no part missing.
     Anywhere(Cow<'d, str>),
+    /// Of an identity policy: no bucket and no object.
+    Nowhere,
 }
 
-/// What an identity policy may name: `*`, or an ARN with wildcards anywhere but in its service. Parts missing at the end
-/// are `*`, as Amazon fills them in, so that a Deny of `arn:aws:s3` does deny; but a part that stands where another
-/// belongs, as in `arn:aws:s3:b`, would never match, and is refused.
-pub(super) fn identity_resource(text: &str) -> Option<Cow<'_, str>> {
+/// What an identity policy may name: `*`, or an ARN with wildcards anywhere but in its service, and variables in its last
+/// part alone. Parts missing at the end are `*`, as Amazon fills them in, so that a Deny of `arn:aws:s3` does deny; but a
+/// part that stands where another belongs, as in `arn:aws:s3:b`, would never match, and is refused.
+pub(super) fn identity_resource(text: &str) -> Option<ResourceEntry<'_>> {
     if text == "*" {
-        return Some(Cow::Borrowed(text));
+        return Some(ResourceEntry::Anywhere(Cow::Borrowed(text)));
     }
-    let mut parts = text.splitn(ARN_PARTS, ':');
-    let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
-    if arn != "arn" || partition.is_empty() || service.is_empty() || service.contains(['*', '?', '$']) {
+    let parts: Vec<&str> = text.splitn(ARN_PARTS, ':').collect();
+    let (["arn", partition, service], behind) = parts.split_first_chunk()? else { return None };
+    let before_resource = behind.iter().take(REGION_AND_ACCOUNT);
+    if partition.is_empty()
+        || service.is_empty()
+        || service.contains(['*', '?', '$'])
+        || before_resource.clone().chain([partition]).any(|part| part.contains("${"))
+    {
         return None;
     }
-    let (behind, blank) = parts.fold((0, true), |(count, blank), part| (count + 1, blank && matches!(part, "" | "*")));
-    match ARN_PARTS - 3 - behind {
-        0 => Some(Cow::Borrowed(text)),
-        missing => blank.then(|| Cow::Owned(format!("{text}{}", ":*".repeat(missing)))),
+    // Buckets and objects have neither region nor account, so a wildcard for something in particular must not reach past the
+    // colon behind it to find that something in a key.
+    if before_resource.clone().any(|part| part.bytes().any(|b| b != b'*')) {
+        return (behind.len() == ARN_PARTS - 3).then_some(ResourceEntry::Nowhere);
+    }
+    match ARN_PARTS - parts.len() {
+        0 => Some(ResourceEntry::Anywhere(Cow::Borrowed(text))),
+        missing => {
+            let blank = behind.iter().all(|part| matches!(*part, "" | "*"));
+            blank.then(|| ResourceEntry::Anywhere(Cow::Owned(format!("{text}{}", ":*".repeat(missing)))))
+        }
     }
 }
+
+const REGION_AND_ACCOUNT: usize = 2;
 
 /// `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
 const ARN_PARTS: usize = 6;
@@ -79,7 +95,12 @@ mod tests {
             ("*", Some("*")),
             ("arn:aws:s3:::*", Some("arn:aws:s3:::*")),
             ("arn:*:s3:::b", Some("arn:*:s3:::b")),
-            ("arn:aws:sqs:us-east-1:111122223333:q", Some("arn:aws:sqs:us-east-1:111122223333:q")),
+            ("arn:aws:sqs:us-east-1:111122223333:q", Some("nowhere")),
+            ("arn:aws:s3:*-1:111122223333:accesspoint/*", Some("nowhere")),
+            ("arn:aws:s3:*:*:b/*", Some("arn:aws:s3:*:*:b/*")),
+            ("arn:aws:s3:::${aws:username}", Some("arn:aws:s3:::${aws:username}")),
+            ("arn:aws:s3:${aws:RequestedRegion}::b", None),
+            ("arn:${aws:username}:s3:::b", None),
             ("arn:aws:s3:::a:b:c", Some("arn:aws:s3:::a:b:c")),
             ("arn:aws:s3", Some("arn:aws:s3:*:*:*")),
             ("arn:*:s3", Some("arn:*:s3:*:*:*")),
@@ -95,7 +116,12 @@ mod tests {
             ("b/*", None),
             ("", None),
         ] {
-            assert_eq!(identity_resource(text).as_deref(), expected, "{text}");
+            let found = identity_resource(text).map(|entry| match entry {
+                ResourceEntry::Anywhere(text) => text.into_owned(),
+                ResourceEntry::Nowhere => "nowhere".to_owned(),
+                ResourceEntry::InBucket(level) => format!("{level:?}"),
+            });
+            assert_eq!(found.as_deref(), expected, "{text}");
         }
     }
 }

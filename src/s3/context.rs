@@ -11,6 +11,7 @@ use http::header::{HeaderName, REFERER, USER_AGENT};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use super::error::{ErrorCode, S3Error};
 use crate::policy::{AccountId, Context};
 
 const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
@@ -43,6 +44,8 @@ pub struct SignatureFacts<'a> {
     pub signed_at: i64,
     /// The region of its credential scope.
     pub region: &'a str,
+    /// Whether the key is a session's.
+    pub temporary: bool,
 }
 
 /// Where a signature stands: the values of `s3:authType`.
@@ -63,9 +66,30 @@ impl AuthType {
     }
 }
 
+/// The most that the names and values of a request's headers may have together, in bytes: Amazon's own limit ("Common
+/// request headers", PUT requests). It bounds what a pattern in a policy is held against.
+pub const MAX_HEADERS: usize = 8 * 1024;
+
+/// The headers have more than [`MAX_HEADERS`] bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadersTooLarge(());
+
+impl From<HeadersTooLarge> for S3Error {
+    fn from(_: HeadersTooLarge) -> Self {
+        Self::new(ErrorCode::RequestHeaderSectionTooLarge).with_field("MaxSizeAllowed", MAX_HEADERS.to_string())
+    }
+}
+
 impl<'a> RequestFacts<'a> {
     /// The keys that requests of every kind have.
-    pub fn context(&self) -> Context<'a> {
+    ///
+    /// # Errors
+    /// [`HeadersTooLarge`].
+    pub fn context(&self) -> Result<Context<'a>, HeadersTooLarge> {
+        let size: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if size > MAX_HEADERS {
+            return Err(HeadersTooLarge(()));
+        }
         let mut context = Context::new();
         context.set("aws:SourceIp", self.source_ip.map(|ip| ip.to_canonical().to_string()));
         context.set("aws:SecureTransport", [truth(self.secure_transport)]);
@@ -80,23 +104,28 @@ impl<'a> RequestFacts<'a> {
             context.set(key, self.owner.map(AccountId::as_str));
         }
         // No request comes from an AWS service here.
-        for key in ["aws:PrincipalIsAWSService", "aws:ViaAWSService"] {
-            context.set(key, [truth(false)]);
-        }
+        context.set("aws:ViaAWSService", [truth(false)]);
         if let Some(signature) = &self.signature {
             context.set("s3:authType", [signature.auth_type.as_str()]);
             context.set("s3:signatureversion", ["AWS4-HMAC-SHA256"]);
             context.set("s3:signatureAge", [age(self.now, signature.signed_at).as_millis().to_string()]);
-            match signature.auth_type {
-                AuthType::Header => context.set("s3:x-amz-content-sha256", self.header(&CONTENT_SHA256)),
-                // The query has no place for a digest of the body.
-                AuthType::QueryString => context.set("s3:x-amz-content-sha256", ["UNSIGNED-PAYLOAD"]),
+            // Only signed requests have the key.
+            context.set("aws:PrincipalIsAWSService", [truth(false)]);
+            if signature.temporary {
+                // Long-term keys don't have the key; temporary ones tell whether they were asked for with MFA.
+                context.set("aws:MultiFactorAuthPresent", [truth(false)]);
+            }
+            if self.headers.contains_key(CONTENT_SHA256) {
+                context.set("s3:x-amz-content-sha256", self.header(&CONTENT_SHA256));
+            } else {
+                // What a presigned URL means that says nothing of the body.
+                context.set("s3:x-amz-content-sha256", ["UNSIGNED-PAYLOAD"]);
             }
         }
-        context
+        Ok(context)
     }
 
-    /// Every value of a header; what is not UTF-8 in it matches nothing that is.
+    /// Every value of a header; a replacement character stands for what is not UTF-8.
     fn header(&self, name: &HeaderName) -> impl Iterator<Item = std::borrow::Cow<'a, str>> + use<'a> {
         self.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()))
     }

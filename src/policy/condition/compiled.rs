@@ -80,9 +80,9 @@ struct Patterns(PrefixTree<Pattern>);
 enum ArnPattern {
     /// `*` alone.
     Any,
-    /// Component by component; the last takes all colons that are left.
+    /// Component by component; the last takes all colons that are left. No value of a variable moves the others.
     Components(Box<[Pattern; ARN_COMPONENTS]>),
-    /// With variables, which are expanded before it is taken apart.
+    /// A variable stands for several components, so it is taken apart when its value is known.
     WithVariables(Pattern),
 }
 
@@ -223,11 +223,11 @@ impl ArnPattern {
     /// None for what is no ARN, and so like none.
     fn new(pattern: Pattern) -> Option<Self> {
         if pattern == Pattern::plain("*") {
-            Some(Self::Any)
-        } else if pattern.has_variables() {
-            Some(Self::WithVariables(pattern))
-        } else {
-            pattern.split().map(|components| Self::Components(Box::new(components)))
+            return Some(Self::Any);
+        }
+        match pattern.split() {
+            Some(components) => Some(Self::Components(Box::new(components))),
+            None => pattern.has_variables().then_some(Self::WithVariables(pattern)),
         }
     }
 
@@ -238,10 +238,11 @@ impl ArnPattern {
         match self {
             Self::Any => true,
             Self::Components(components) => each(components),
-            Self::WithVariables(pattern) => pattern
-                .resolved(request)
-                .and_then(|pattern| pattern.split())
-                .is_some_and(|components| each(&components)),
+            Self::WithVariables(pattern) => {
+                let longest = found.iter().map(|component| component.len() + 1).sum();
+                let resolved = pattern.resolved(request, longest).and_then(|pattern| pattern.split());
+                resolved.is_some_and(|components| each(&components))
+            }
         }
     }
 }

@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 pub use self::account::{Account, AccountId, CanonicalUserId, InvalidAccountId};
 pub(super) use self::named::{NamedPrincipal, NamedPrincipals, PrincipalKind};
 
+/// What `aws:userid` and `aws:PrincipalAccount` are of the anonymous caller ("AWS global condition context keys").
+pub(super) const ANONYMOUS: &str = "anonymous";
+
 /// Who is asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
@@ -128,6 +131,11 @@ impl Principal {
         }
     }
 
+    /// `aws:PrincipalAccount`, which even the anonymous caller has.
+    pub fn account_key(&self) -> &str {
+        self.account().map_or(ANONYMOUS, |account| account.id.as_str())
+    }
+
     /// `aws:PrincipalType`.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -141,7 +149,7 @@ impl Principal {
     /// `aws:userid`: of the root user, the id of the account.
     pub fn user_id(&self) -> &str {
         match self {
-            Self::Anonymous => "anonymous",
+            Self::Anonymous => ANONYMOUS,
             Self::Root(root) => root.account.id.as_str(),
             Self::User(user) => &user.user_id,
             Self::AssumedRole(session) => &session.user_id,

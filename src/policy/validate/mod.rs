@@ -13,7 +13,7 @@ use self::report::{Faulty, Place, Report};
 use self::statement::Draft;
 use super::document::{DOCUMENT_ELEMENTS, PolicyDocument};
 use super::error::{Fault, InvalidPolicy, Problem};
-use super::evaluate::{Policy, Statement};
+use super::evaluate::{Policy, PolicyKind, Statement};
 use super::json::{Member, Node, Value};
 use super::version::Version;
 
@@ -75,7 +75,13 @@ fn validate(document: &PolicyDocument, attachment: Attachment<'_>) -> Result<Val
     let checked = check_document(&mut report, document, attachment);
     let (problems, warnings) = report.into_parts();
     match checked {
-        Ok((version, statements)) => Ok(Validated { policy: Policy::compiled(version, statements), warnings }),
+        Ok((version, statements)) => {
+            let kind = match attachment {
+                Attachment::Bucket(_) => PolicyKind::Bucket,
+                Attachment::Identity => PolicyKind::Identity,
+            };
+            Ok(Validated { policy: Policy::compiled(version, kind, statements), warnings })
+        }
         Err(Faulty { .. }) => Err(InvalidPolicy::all(problems)),
     }
 }
@@ -120,9 +126,10 @@ fn check_document<'d>(
         }
     }
 
-    let version = version?;
+    // What is refused anyway, perhaps for its size, is not compiled.
+    let version = sound.and(version)?;
     let compiled: Result<_, Faulty> = drafts.into_iter().map(|draft| draft.compile(report, version)).collect();
-    sound.and(compiled).map(|statements| (version, statements))
+    compiled.map(|statements| (version, statements))
 }
 
 fn check_version(report: &mut Report<'_>, node: Option<&Node>) -> Result<Version, Faulty> {

@@ -215,7 +215,7 @@ fn check_resources<'d>(
     };
     let read = |text| match attachment {
         Attachment::Bucket(bucket) => ResourceLevel::in_bucket(text, bucket).map(ResourceEntry::InBucket),
-        Attachment::Identity => resource::identity_resource(text).map(ResourceEntry::Anywhere),
+        Attachment::Identity => resource::identity_resource(text),
     };
     entries(report, place, selected, fault, |text| read(text).ok_or(fault(text)))
 }
@@ -233,6 +233,7 @@ fn compile_resources(
         let text = match &entry.value {
             ResourceEntry::InBucket(_) => entry.text,
             ResourceEntry::Anywhere(text) => text,
+            ResourceEntry::Nowhere => continue,
         };
         let (pattern, variables) = Pattern::compile(text, version, Wildcards::Match);
         if variables.malformed {

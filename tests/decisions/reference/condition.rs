@@ -42,6 +42,7 @@ impl<'r> Facts<'r> {
             return principal["tags"][tag].as_str().filter(|_| tagged).map(str::to_owned);
         }
         match (folded_key, kind) {
+            ("aws:principalaccount", "anonymous") => Some("anonymous".to_owned()),
             ("aws:principalaccount", _) => caller.account,
             ("aws:principaltype", "anonymous") => Some("Anonymous".to_owned()),
             ("aws:principaltype", "root") => Some("Account".to_owned()),
