@@ -28,8 +28,9 @@ pub(crate) enum Command {
     /// Each line has a `principal` (its `type`, which is anonymous, root, user or assumed-role, and its `account`, `arn`,
     /// `user_id`, `name` and `tags`), an `action`, a `resource` (an ARN) and a `bucket_owner` (an account), perhaps a
     /// `bucket_policy`, `identity_policies` (a list), a `context` (lists of strings by condition key), and an `id` that
-    /// is given back. Each gets a line of output, in order: `id`, `decision` (allow, explicit_deny or implicit_deny) and
-    /// the statements it was `decided_by`, or an `error`. A line of more than 4 MiB is an error.
+    /// is given back. Each that can be read gets a line of output, in order: `id`, `decision` (allow, explicit_deny or
+    /// implicit_deny) and the statements it was `decided_by`. One that cannot, or has more than 4 MiB, is reported on the
+    /// standard error stream with its number.
     ///
     /// Exit code 1 where a line failed or a decision was not the one expected; the other lines are answered all the same.
     /// Exit code 2 for a wrong command line.

@@ -45,8 +45,13 @@ impl<'c> Context<'c> {
         Self::default()
     }
 
+    /// Whether the key has values, in whatever case it was set.
+    pub fn has(&self, key: &str) -> bool {
+        !self.values(&Key::of(key)).is_empty()
+    }
+
     /// Sets the values of a key, in place of what it had; without values the key is absent. The name's case does not
-    /// count; a tag's does (`s3:ExistingObjectTag/Team`).
+    /// count. A tag's does (`s3:ExistingObjectTag/Team`), but for `aws:RequestTag` and `aws:ResourceTag`.
     pub fn set<V: Into<Cow<'c, str>>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
         let key = Key::of(key);
         let values = Values::collect(values.into_iter().map(Into::into));

@@ -54,7 +54,19 @@ async fn a_condition_is_held_against_the_request() {
         (r#"{"StringEquals":{"s3:authType":"REST-HEADER","s3:signatureversion":"AWS4-HMAC-SHA256"}}"#, YES),
         (r#"{"StringEquals":{"s3:authType":"REST-QUERY-STRING"}}"#, NO),
         (r#"{"NumericLessThan":{"s3:signatureAge":60000}}"#, YES),
-        (r#"{"StringNotEquals":{"s3:x-amz-content-sha256":"UNSIGNED-PAYLOAD"}}"#, YES),
+        (
+            r#"{"StringEquals":{"s3:x-amz-content-sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}}"#,
+            YES,
+        ),
+        (r#"{"StringEquals":{"s3:x-amz-content-sha256":"UNSIGNED-PAYLOAD"}}"#, NO),
+        (r#"{"StringEquals":{"aws:username":"alice"}}"#, NO),
+        (r#"{"StringEquals":{"aws:RequestedRegion":"eu-west-1"}}"#, NO),
+        (r#"{"StringEquals":{"s3:ResourceAccount":"444455556666"}}"#, NO),
+        (r#"{"StringEquals":{"aws:ResourceAccount":"444455556666"}}"#, NO),
+        (r#"{"NumericLessThan":{"aws:EpochTime":1767225600}}"#, NO),
+        (r#"{"NumericGreaterThan":{"s3:signatureAge":60000}}"#, NO),
+        (r#"{"Bool":{"aws:PrincipalIsAWSService":"true"}}"#, NO),
+        (r#"{"Bool":{"aws:ViaAWSService":"true"}}"#, NO),
         (r#"{"Bool":{"aws:PrincipalIsAWSService":"false","aws:ViaAWSService":"false"}}"#, YES),
         // Of these a request knows nothing here.
         (r#"{"Null":{"aws:SourceVpce":"true","aws:MultiFactorAuthPresent":"true","s3:TlsVersion":"true"}}"#, YES),
@@ -63,6 +75,17 @@ async fn a_condition_is_held_against_the_request() {
         let mut get = signed(Caller("bob"), request("GET", "/photos?policy", &headers, "")).await;
         get.extensions_mut().insert(PeerAddress(IpAddr::from([192, 0, 2, 7])));
         assert_eq!(stack_with(condition).await.send(get).await.verdict(), verdict, "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn headers_that_are_longer_than_amazons_are_held_against_no_pattern() {
+    for (length, verdict) in [(4_000, "200"), (9_000, "400 RequestHeaderSectionTooLarge")] {
+        let user_agent = "a".repeat(length);
+        let get = request("GET", "/photos?policy", &[("user-agent", &user_agent)], "");
+        let answer =
+            stack_with(r#"{"StringLike":{"aws:UserAgent":"a*"}}"#).await.send(signed(Caller("bob"), get).await).await;
+        assert_eq!(answer.verdict(), verdict, "{length} bytes");
     }
 }
 

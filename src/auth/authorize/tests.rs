@@ -130,6 +130,19 @@ fn identity_and_bucket_policy_are_weighed_as_amazon_does() {
 }
 
 #[test]
+fn a_policy_without_principals_grants_nothing_in_the_buckets_place() {
+    let owner = account(OWNER).id;
+    for (effect, decision) in [("Allow", Decision::ImplicitDeny), ("Deny", Decision::ExplicitDeny)] {
+        let policy = identity_policy(effect);
+        let policies = Policies { identity: &[], bucket: Some(&policy), owner: &owner };
+        for principal in [Principal::Anonymous, user(OWNER)] {
+            let decided = decide(&request(&principal, Action::PutBucketPolicy, &Context::new()), &policies);
+            assert_eq!(decided.decision(), decision, "{effect} for {:?}", principal.arn());
+        }
+    }
+}
+
+#[test]
 fn a_policy_call_is_for_the_owners_account_and_never_closed_to_its_root() {
     // What is expected: the HTTP status, 204 for a permit.
     let rows = [

@@ -51,7 +51,7 @@ impl Console {
         terminal::warning(format_args!("{source}: line {number}: unknown field `{}` (told once)", Shown(&field)));
         self.unknown.insert(field);
         if self.unknown.len() == UNKNOWN {
-            terminal::warning(format_args!("{source}:{number}: further unknown fields are not told of"));
+            terminal::warning(format_args!("{source}: line {number}: further unknown fields are not told of"));
         }
     }
 
@@ -160,7 +160,7 @@ impl Tally {
         self.failed == 0 && self.unexpected == 0
     }
 
-    fn requests(&self) -> u64 {
+    pub(super) fn requests(&self) -> u64 {
         self.allowed + self.explicitly_denied + self.implicitly_denied + self.failed
     }
 

@@ -22,7 +22,10 @@ impl<'a> Fields<'a> {
         serde_json::from_str(text).map_err(|error| {
             let said = error.to_string();
             let reason = said.rsplit_once(" at line ").map_or(said.as_str(), |(reason, _)| reason);
-            format!("{} (column {})", Shown(reason), error.column())
+            match error.column() {
+                0 => Shown(reason).to_string(),
+                column => format!("{} (column {column})", Shown(reason)),
+            }
         })
     }
 
@@ -144,7 +147,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told() {
         for (text, problem) in [
-            ("", "EOF while parsing a value (column 0)"),
+            ("", "EOF while parsing a value"),
             ("{\"a\":1,}", "trailing comma (column 8)"),
             ("{\"a\":1} x", "trailing characters (column 9)"),
             ("[1]", "invalid type: sequence, expected an object (column 0)"),

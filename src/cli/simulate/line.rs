@@ -1,7 +1,6 @@
 //! What does a line ask? Its fields, and the question they make.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -180,11 +179,8 @@ fn identity_policies(fields: &Fields<'_>, policies: &mut policies::Policies) -> 
 fn context<'l>(fields: &Fields<'l>) -> Result<Context<'l>, String> {
     let mut context = Context::new();
     let Some(given) = fields.object("context")? else { return Ok(context) };
-    let mut seen = HashSet::new();
     for (key, value) in given.iter() {
-        // Only a tag's name, behind the slash, has a case.
-        let (name, tag) = key.split_once('/').map_or((key, None), |(name, tag)| (name, Some(tag)));
-        if !seen.insert((name.to_ascii_lowercase(), tag)) {
+        if context.has(key) {
             return Err(format!("`context`: `{}` is given twice", Shown(key)));
         }
         let values = match list(value) {

@@ -70,6 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         tally: Tally::default(),
     };
 
+    let gate = arguments.expect.is_some();
     let done = simulation.answer_all(&mut Lines::new(input, MAX_LINE));
     let Simulation { mut console, tally, .. } = simulation;
     match done {
@@ -77,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         // Whoever reads the answers has seen enough of them, but a gate that was cut short has not been passed.
         Err(Stopped::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {
             console.clear();
-            return if tally.is_good() && arguments.expect.is_none() { Ok(()) } else { Err(Failure::Reported) };
+            return if tally.is_good() && !gate { Ok(()) } else { Err(Failure::Reported) };
         }
         Err(Stopped::Output(error)) => {
             console.clear();
@@ -88,7 +89,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             return Err(Failure::Failed(format!("{source}: cannot be read: {error}")));
         }
     }
-    if tally.is_good() { Ok(()) } else { Err(Failure::Reported) }
+    // Nor has one that was shown nothing.
+    let good = tally.is_good() && (tally.requests() > 0 || !gate);
+    if good { Ok(()) } else { Err(Failure::Reported) }
 }
 
 /// The file, and what to call it.
@@ -158,8 +161,14 @@ impl<W: Write> Simulation<W> {
 
     fn fail(&mut self, number: u64, id: Option<&RawValue>, problem: &str) -> io::Result<()> {
         self.tally.failed();
-        self.console.failed(number, id, problem);
-        self.answers.failure(id, problem)
+        match &mut self.answers.table {
+            // Told once, in its place among the rows.
+            Some(table) => table.failure(number, id, problem, &mut self.answers.out),
+            None => {
+                self.console.failed(number, id, problem);
+                Ok(())
+            }
+        }
     }
 }
 
@@ -168,14 +177,6 @@ impl<W: Write> Answers<W> {
         match &mut self.table {
             Some(table) => table.answer(answer, &mut self.out),
             None => answer::write_json(answer, &mut self.out),
-        }
-    }
-
-    fn failure(&mut self, id: Option<&RawValue>, problem: &str) -> io::Result<()> {
-        match &mut self.table {
-            Some(table) => table.failure(id, problem, &mut self.out),
-            // What reads JSON reads decisions; that there is none is told where errors are.
-            None => Ok(()),
         }
     }
 

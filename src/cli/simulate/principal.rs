@@ -1,7 +1,7 @@
 //! Who asks? The `principal` of a line.
 //!
-//! What it says twice, as an ARN does that stands beside an account and a name, must agree. What it leaves out is derived
-//! as the identity file derives it.
+//! What makes the ARN must agree where it is said twice. What is left out is derived as the identity file derives it, and
+//! what a kind of principal has not (a root user's name, anybody's who is anonymous) is passed over.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -20,13 +20,13 @@ pub(super) const MEMBERS: [&str; 7] = ["type", "account", "arn", "user_id", "nam
 /// # Errors
 /// What is wrong with it.
 pub(super) fn read(fields: &Fields<'_>) -> Result<Principal, String> {
-    let given = Given::read(fields)?;
     let kind = fields.text("type")?.ok_or("has no `type`: anonymous, root, user or assumed-role")?;
     match kind.as_ref() {
-        "anonymous" => given.anonymous(),
-        "root" => given.root(),
-        "user" => given.user(),
-        "assumed-role" => given.assumed_role(),
+        // Nobody has neither an account nor a name, whatever is said of them.
+        "anonymous" => Ok(Principal::Anonymous),
+        "root" => Given::read(fields)?.root(),
+        "user" => Given::read(fields)?.user(),
+        "assumed-role" => Given::read(fields)?.assumed_role(),
         other => Err(format!("`type`: {} is none of anonymous, root, user and assumed-role", Shown(other))),
     }
 }
@@ -82,35 +82,13 @@ impl Given {
         })
     }
 
-    fn anonymous(self) -> Result<Principal, String> {
-        let nobody = |text: &Option<String>| text.as_ref().is_none_or(|text| text == "anonymous");
-        for (member, absent) in [
-            ("account", self.account.is_none()),
-            ("arn", self.arn.is_none()),
-            ("user_id", nobody(&self.user_id)),
-            ("name", nobody(&self.name)),
-            ("canonical_id", self.canonical_id.is_none()),
-            ("tags", self.tags.is_empty()),
-        ] {
-            if !absent {
-                return Err(format!("the anonymous caller has no `{member}`"));
-            }
-        }
-        Ok(Principal::Anonymous)
-    }
-
     fn root(self) -> Result<Principal, String> {
         let account = self.account()?;
         match self.arn.map(|arn| arn.of) {
-            None | Some(Named::Root) => {}
-            Some(_) => return Err("the `arn` of a root user ends in :root".to_owned()),
+            // The account's own name, and an id that is always the account's, say nothing more.
+            None | Some(Named::Root) => Ok(Principal::root(account)),
+            Some(_) => Err("the `arn` of a root user ends in :root".to_owned()),
         }
-        agree("user_id", self.user_id.as_deref(), "the account's", Some(account.id.as_str()))?;
-        agree("name", self.name.as_deref(), "a root user's", Some("root"))?;
-        if !self.tags.is_empty() {
-            return Err("a root user has no `tags`".to_owned());
-        }
-        Ok(Principal::root(account))
     }
 
     fn user(self) -> Result<Principal, String> {
@@ -136,29 +114,26 @@ impl Given {
             Some(Named::Role { path, name }) => (path, Some(name), None),
             Some(_) => return Err("the `arn` is neither that of a session nor that of a role".to_owned()),
         };
-        let (id, of_id) = match self.user_id.as_deref().map(|id| id.split_once(':').ok_or(id)) {
-            None => (None, None),
-            Some(Ok((id, session))) => (Some(id), Some(session.to_owned())),
-            Some(Err(id)) => (Some(id), None),
-        };
-        let session = agree("user_id", of_id, "the `arn`'s session", session)?;
+        let of_id = self.user_id.as_deref().and_then(|id| id.split_once(':')).map(|(_, session)| session.to_owned());
         let (role, session) = match self.name.as_deref().map(|name| name.split_once('/').ok_or(name)) {
-            None => (role, session),
+            None => (role, session.or(of_id)),
+            // The ARN says it all; a name beside it is whatever its author calls the caller.
+            Some(_) if session.is_some() => (role, session),
             Some(Ok((of_name, session_of_name))) => (
                 agree("name", Some(of_name.to_owned()), "the `arn`'s role", role)?,
-                agree("name", Some(session_of_name.to_owned()), "the session told elsewhere", session)?,
+                agree("name", Some(session_of_name.to_owned()), "the session of the `user_id`", of_id)?,
             ),
-            Some(Err(name)) if role.is_none() => (Some(name.to_owned()), session),
-            // The role's name again, the session being told.
-            Some(Err(name)) if role.as_deref() == Some(name) && session.is_some() => (role, session),
-            Some(Err(name)) => (role, agree("name", Some(name.to_owned()), "the session told elsewhere", session)?),
+            Some(Err(name)) if role.is_none() => (Some(name.to_owned()), of_id),
+            Some(Err(name)) => (role, of_id.or_else(|| Some(name.to_owned()))),
         };
         let role = role.filter(|role| !role.is_empty()).ok_or("has no role: `name` may be ROLE/SESSION")?;
         let session = session
             .filter(|session| !session.is_empty() && !session.contains('/'))
             .ok_or("has no session: `name` may be ROLE/SESSION")?;
-        let role_id = id.map_or_else(|| derived::role_id(&account.id, &path, &role), str::to_owned);
-        let user_id = format!("{role_id}:{session}");
+        let user_id = match self.user_id {
+            Some(id) if id.contains(':') => id,
+            id => format!("{}:{session}", id.unwrap_or_else(|| derived::role_id(&account.id, &path, &role))),
+        };
         Ok(Principal::assumed_role(account, path, role, session, user_id, self.tags))
     }
 
@@ -251,7 +226,12 @@ mod tests {
         for (members, [principal_arn, user_id, arn]) in [
             (r#""type":"anonymous""#, ["", "anonymous", ""]),
             (r#""type":"anonymous","account":null,"arn":"","user_id":"anonymous","tags":{}"#, ["", "anonymous", ""]),
+            (r#""type":"anonymous","account":"anonymous","name":"nobody","tags":{"a":"b"}"#, ["", "anonymous", ""]),
             (r#""type":"root","account":"111122223333""#, [root, ID, root]),
+            (
+                r#""type":"root","account":"111122223333","name":"acme","user_id":"AIDAX","tags":{"a":"b"}"#,
+                [root, ID, root],
+            ),
             (r#""type":"root","arn":"arn:aws:iam::111122223333:root","user_id":"111122223333""#, [root, ID, root]),
             (r#""type":"user","account":"111122223333","name":"alice""#, [alice, &alice_id, alice]),
             (
@@ -274,6 +254,10 @@ mod tests {
             (
                 r#""type":"assumed-role","arn":"arn:aws:sts::111122223333:assumed-role/ci/build-7","name":"ci","user_id":"AROAX""#,
                 [ci, "AROAX:build-7", ci_build],
+            ),
+            (
+                r#""type":"assumed-role","arn":"arn:aws:sts::111122223333:assumed-role/ci/build-7","name":"Build job","user_id":"AROAX:b""#,
+                [ci, "AROAX:b", ci_build],
             ),
             (
                 r#""type":"assumed-role","arn":"arn:aws:iam::111122223333:role/team/ci","name":"build-7""#,
@@ -305,19 +289,12 @@ mod tests {
             (r#"{}"#, "has no `type`: anonymous, root, user or assumed-role"),
             (r#"{"type":"account"}"#, "`type`: account is none of anonymous, root, user and assumed-role"),
             (r#"{"type":7}"#, "`type`: a string is expected, not 7"),
-            (r#"{"type":"anonymous","account":"111122223333"}"#, "the anonymous caller has no `account`"),
-            (r#"{"type":"anonymous","tags":{"a":"b"}}"#, "the anonymous caller has no `tags`"),
             (r#"{"type":"root"}"#, "has neither an `account` nor an `arn`"),
             (r#"{"type":"root","account":"1"}"#, "`account`: `1` is not an account id: twelve digits are"),
             (
                 r#"{"type":"root","arn":"arn:aws:iam::111122223333:user/root"}"#,
                 "the `arn` of a root user ends in :root",
             ),
-            (
-                r#"{"type":"root","account":"111122223333","user_id":"AIDAX"}"#,
-                "`user_id` says AIDAX, and the account's is 111122223333",
-            ),
-            (r#"{"type":"root","account":"111122223333","tags":{"a":1}}"#, "a root user has no `tags`"),
             (r#"{"type":"user","account":"111122223333"}"#, "has neither a `name` nor an `arn`"),
             (
                 r#"{"type":"user","account":"444455556666","arn":"arn:aws:iam::111122223333:user/a"}"#,
@@ -348,18 +325,6 @@ mod tests {
             (
                 r#"{"type":"assumed-role","arn":"arn:aws:iam::111122223333:role/ci"}"#,
                 "has no session: `name` may be ROLE/SESSION",
-            ),
-            (
-                r#"{"type":"assumed-role","arn":"arn:aws:sts::111122223333:assumed-role/ci/a","user_id":"AROAX:b"}"#,
-                "`user_id` says b, and the `arn`'s session is a",
-            ),
-            (
-                r#"{"type":"assumed-role","arn":"arn:aws:sts::111122223333:assumed-role/ci/a","name":"cd/a"}"#,
-                "`name` says cd, and the `arn`'s role is ci",
-            ),
-            (
-                r#"{"type":"assumed-role","arn":"arn:aws:sts::111122223333:assumed-role/ci/a","name":"b"}"#,
-                "`name` says b, and the session told elsewhere is a",
             ),
             (
                 r#"{"type":"assumed-role","arn":"arn:aws:iam::111122223333:user/ci","name":"a"}"#,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use portcullis::policy::{AccessRequest, Decision, FailedTest, Missed, StatementExplanation};
+use portcullis::policy::{AccessRequest, Decision, FailedTest, GrantedTo, Missed, StatementExplanation};
 use serde_json::value::RawValue;
 
 use super::answer::Answer;
@@ -60,9 +60,16 @@ impl Table {
         )
     }
 
-    pub(super) fn failure(&mut self, id: Option<&RawValue>, problem: &str, out: &mut impl Write) -> io::Result<()> {
+    /// A line that could not be answered.
+    pub(super) fn failure(
+        &mut self,
+        number: u64,
+        id: Option<&RawValue>,
+        problem: &str,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
         // INVARIANT: what a message quotes is escaped already.
-        let text = problem.to_owned();
+        let text = format!("line {number}: {problem}");
         self.add(Row { id: shown_id(id), outcome: "error", colour: Colour::Red, text, below: Vec::new() }, out)
     }
 
@@ -130,6 +137,10 @@ fn quoted(sid: Option<&str>) -> String {
 
 fn what_of(statement: &StatementExplanation<'_>, request: &AccessRequest<'_>) -> String {
     match statement.missed {
+        // To grant something to an account leaves it to that account whom it passes the grant on to.
+        None if !statement.denies && statement.applied == Some(GrantedTo::Account) => {
+            "applies, to the account alone".to_owned()
+        }
         None => "applies".to_owned(),
         Some(missed @ (Missed::Principal | Missed::Action | Missed::Resource)) => {
             format!("{} does not match", missed.element())
@@ -179,11 +190,11 @@ mod tests {
     fn table(lines: &[String], with: With, colours: bool) -> String {
         let (mut table, mut out) = (Table::new(colours), Vec::new());
         let mut policies = Policies::new();
-        for text in lines {
+        for (number, text) in (1..).zip(lines) {
             let read = line::read(text.as_bytes(), &mut policies).unwrap();
             match read.question {
                 Ok(question) => table.answer(&Answer::new(read.id, &question, with), &mut out).unwrap(),
-                Err(problem) => table.failure(read.id, &problem, &mut out).unwrap(),
+                Err(problem) => table.failure(number, read.id, &problem, &mut out).unwrap(),
             }
         }
         table.write_rows(&mut out).unwrap();
@@ -215,7 +226,7 @@ mod tests {
                 "cat                                       allow          bucket statement 0 \"Every\\u001b[2Jone\"",
                 "{\"n\": 7}                                  implicit_deny  (expected: allow)",
                 "a\\u000ab\\u009bc                           allow          bucket statement 0 \"Every\\u001b[2Jone\"",
-                "-                                         error          `resource`: x\\u0007 is not an ARN",
+                "-                                         error          line 4: `resource`: x\\u0007 is not an ARN",
                 &format!("{cut}…  implicit_deny  (expected: allow)"),
                 "",
             ]
@@ -240,7 +251,7 @@ mod tests {
         }
         let long = "p".repeat(ROWS_BYTES);
         let before = out.len();
-        table.failure(None, &long, &mut out).unwrap();
+        table.failure(1, None, &long, &mut out).unwrap();
         assert!(out.len() > before + long.len());
     }
 

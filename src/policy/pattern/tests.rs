@@ -48,7 +48,7 @@ fn variables_escapes_and_text_are_told_apart() {
         Variables { present: true, malformed: false },
         Variables { present: false, malformed: true },
     );
-    let given = Given(&[("aws:username", "al*ce"), ("aws:PrincipalTag/team", "")]);
+    let given = Given(&[("aws:username", "al*ce"), ("aws:PrincipalTag/team", ""), ("aws:PrincipalTag/o'b", "1")]);
     for (pattern, variables, matching, other) in [
         ("a${*}", none, "a*", "ab"),
         ("a${?}b", none, "a?b", "axb"),
@@ -65,6 +65,18 @@ fn variables_escapes_and_text_are_told_apart() {
         ("a${}b", malformed, "a${}b", "ab"),
         ("a${aws:username", malformed, "a${aws:username", "aalice"),
         ("$a$", none, "$a$", "a"),
+        ("${aws:username,'x'}", present, "al*ce", "x"),
+        ("${aws:userid, ''}!", present, "!", "x!"),
+        ("${aws:PrincipalTag/o'b}-${aws:username}", present, "1-al*ce", "1"),
+        ("${aws:username, x}", malformed, "${aws:username, x}", "al*ce"),
+        ("${aws:username, 'x}", malformed, "${aws:username, 'x}", "al*ce"),
+        ("${${aws:username}}", Variables { present: true, malformed: true }, "${al*ce}", "al*ce"),
+        (
+            "${aws:userid, 'x ${aws:username}",
+            Variables { present: true, malformed: true },
+            "${aws:userid, 'x al*ce",
+            "x",
+        ),
     ] {
         let (compiled, found) = Pattern::compile(pattern, Version::V2012, Wildcards::Match);
         assert_eq!(found, variables, "{pattern}");
@@ -78,6 +90,16 @@ fn variables_escapes_and_text_are_told_apart() {
         }
         let (text, found) = Pattern::compile(pattern, Version::V2008, Wildcards::StandForThemselves);
         assert_eq!((text.literal(), found), (Some(pattern), none), "2008-10-17 has no variables");
+    }
+}
+
+#[test]
+fn a_text_of_nothing_but_beginnings_is_read_in_one_pass() {
+    // Of quadratic time the test would not see the end.
+    for part in ["${", "${a,'", "${,"] {
+        let (pattern, variables) = Pattern::compile(&part.repeat(500_000), Version::V2012, Wildcards::Match);
+        assert!(variables.malformed && !variables.present, "{part}");
+        assert!(pattern.is_fixed(), "{part}");
     }
 }
 
