@@ -1,7 +1,7 @@
 //! A policy before it is written in any engine's language, and the policies that are measured.
 
 use portcullis::policy::PolicyDocument;
-use portcullis::policy::validate::MAX_NORMALIZED;
+use portcullis::policy::MAX_NORMALIZED;
 use serde_json::{Value, json};
 
 /// The one bucket of all policies and requests.

@@ -4,8 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use portcullis::policy::validate::{MAX_BODY, MAX_NORMALIZED};
-use portcullis::policy::{InvalidPolicy, Policy, PolicyDocument, Problem};
+use portcullis::policy::{InvalidPolicy, MAX_BODY, MAX_NORMALIZED, Policy, PolicyDocument, Problem};
 use portcullis::s3::address::BucketName;
 
 use super::{Failure, simulate, terminal};

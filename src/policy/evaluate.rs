@@ -31,7 +31,7 @@ pub(super) enum PolicyKind {
 
 /// What a policy says to a request. Statements are counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// An explicit deny.
     Deny {
         /// The first statement that denies.
@@ -52,7 +52,7 @@ impl Policy {
     /// What the policy says to a request: total, and without allocating unless an ARN condition has a variable in the place
     /// of several components. Of the statements with `Resource` only those are asked that have one which begins as the
     /// request's does.
-    pub fn evaluate(&self, request: &AccessRequest<'_>) -> Verdict {
+    pub(super) fn evaluate(&self, request: &AccessRequest<'_>) -> Verdict {
         let mut hearing = Hearing::default();
         self.ask_all(&self.denies, request, &mut hearing);
         if hearing.tally.denied.is_none() {

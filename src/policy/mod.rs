@@ -35,22 +35,22 @@
 //! # Ok::<(), portcullis::policy::InvalidPolicy>(())
 //! ```
 
-pub mod action;
+mod action;
 mod condition;
-pub mod context;
-pub mod decide;
-pub mod document;
-pub mod error;
-pub mod evaluate;
-pub mod explain;
+mod context;
+mod decide;
+mod document;
+mod error;
+mod evaluate;
+mod explain;
 mod json;
 mod pattern;
 mod prefix_tree;
-pub mod principal;
+mod principal;
 mod public;
-pub mod request;
+mod request;
 mod resource;
-pub mod validate;
+mod validate;
 mod version;
 
 pub use action::{Action, ActionLevel};
@@ -58,8 +58,10 @@ pub use context::Context;
 pub use decide::{AttachedPolicy, Decided, Decider, Decision, Policies, decide};
 pub use document::PolicyDocument;
 pub use error::{InvalidPolicy, Problem};
-pub use evaluate::{Policy, Verdict};
+pub use evaluate::Policy;
 pub use explain::{Explanation, FailedTest, Missed, StatementExplanation, explain};
-pub use principal::{Account, AccountId, CanonicalUserId, GrantedTo, InvalidAccountId, Principal};
+pub use principal::{
+    Account, AccountId, CanonicalUserId, GrantedTo, InvalidAccountId, Principal, RoleSession, Root, User,
+};
 pub use request::AccessRequest;
-pub use validate::{MAX_BODY, Validated};
+pub use validate::{MAX_BODY, MAX_NORMALIZED, Validated};

@@ -44,7 +44,7 @@ pub(super) struct UsedKey<'d> {
 
 /// The statement that a condition belongs to, as far as the condition's checks care.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Context<'p> {
+pub(super) struct Surroundings<'p> {
     pub(super) attachment: Attachment<'p>,
     /// None where it is faulty itself.
     pub(super) effect: Option<EffectWord>,
@@ -56,7 +56,7 @@ impl<'d> Draft<'d> {
         report: &mut Report<'d>,
         place: Place<'_>,
         node: &'d Node,
-        context: Context<'_>,
+        within: Surroundings<'_>,
     ) -> Result<Self, Faulty> {
         let Value::Object(operators) = &node.value else {
             return Err(report.fault(Fault::Syntax, place, node));
@@ -64,7 +64,7 @@ impl<'d> Draft<'d> {
         let mut condition = Self::default();
         let mut sound = Ok(());
         for operator in operators {
-            let checked = condition.check_operator(report, place.member(&operator.name), operator, context);
+            let checked = condition.check_operator(report, place.member(&operator.name), operator, within);
             sound = sound.and(checked);
         }
         sound.map(|()| condition)
@@ -75,7 +75,7 @@ impl<'d> Draft<'d> {
         report: &mut Report<'d>,
         place: Place<'_>,
         operator: &'d Member,
-        context: Context<'_>,
+        within: Surroundings<'_>,
     ) -> Result<(), Faulty> {
         let parsed = Operator::parse(&operator.name).ok_or_else(|| {
             report.fault_at(Fault::InvalidConditionType(&operator.name), place, operator.at, "no such operator")
@@ -91,9 +91,9 @@ impl<'d> Draft<'d> {
                 let what = "the same key as before, but for the case of its letters";
                 sound = Err(report.fault_at(Fault::InvalidJson, place, member.at, what));
             }
-            sound = sound.and(self.check_key(report, place, operator, member, context));
+            sound = sound.and(self.check_key(report, place, operator, member, within));
             let comparison = parsed.ok().map(|operator| operator.comparison);
-            sound = sound.and(check_values(report, place, comparison, member, context));
+            sound = sound.and(check_values(report, place, comparison, member, within));
             self.tests.extend(parsed.ok().map(|parsed| (parsed, operator, member)));
         }
         sound
@@ -128,9 +128,9 @@ impl<'d> Draft<'d> {
         place: Place<'_>,
         operator: &'d Member,
         member: &'d Member,
-        context: Context<'_>,
+        within: Surroundings<'_>,
     ) -> Result<(), Faulty> {
-        let strict = matches!(context.attachment, Attachment::Bucket(_));
+        let strict = matches!(within.attachment, Attachment::Bucket(_));
         match KeyName::parse(&member.name) {
             Some(KeyName::S3(key)) => self.s3_keys.push(UsedKey { key, operator: &operator.name, member }),
             Some(KeyName::Global) => {}
@@ -162,16 +162,16 @@ fn check_values(
     place: Place<'_>,
     comparison: Option<Comparison>,
     member: &Member,
-    context: Context<'_>,
+    within: Surroundings<'_>,
 ) -> Result<(), Faulty> {
     let mut sound = Ok(());
     match &member.value.value {
         Value::List(values) if !values.is_empty() => {
             for (index, value) in values.iter().enumerate() {
-                sound = sound.and(check_value(report, place.item(index), comparison, &member.name, value, context));
+                sound = sound.and(check_value(report, place.item(index), comparison, &member.name, value, within));
             }
         }
-        _ => sound = check_value(report, place, comparison, &member.name, &member.value, context),
+        _ => sound = check_value(report, place, comparison, &member.name, &member.value, within),
     }
     sound
 }
@@ -182,7 +182,7 @@ fn check_value(
     comparison: Option<Comparison>,
     key: &str,
     node: &Node,
-    context: Context<'_>,
+    within: Surroundings<'_>,
 ) -> Result<(), Faulty> {
     let Some(text) = scalar(node) else {
         return Err(report.fault(Fault::Syntax, place, node));
@@ -208,7 +208,7 @@ fn check_value(
         Some(Comparison::Arn) => (value::may_be_arn(text), "an ARN"),
     };
     if !can_match {
-        let hole = match context.effect {
+        let hole = match within.effect {
             Some(EffectWord::Deny) => ", so this Deny may not deny what it was written to deny",
             Some(EffectWord::Allow) | None => "",
         };

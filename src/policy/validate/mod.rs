@@ -44,8 +44,8 @@ impl Policy {
         validate(&PolicyDocument::parse(body)?, Attachment::Bucket(bucket))
     }
 
-    /// Checks an identity policy: no principals, any bucket, any service's actions, of any size. The caller of
-    /// [`evaluate`](Policy::evaluate) asks it only about those it is attached to.
+    /// Checks an identity policy: no principals, any bucket, any service's actions, of any size. Whoever
+    /// [decides](super::decide()) by it asks it only about those it is attached to.
     ///
     /// # Errors
     /// [`InvalidPolicy`], every problem found.

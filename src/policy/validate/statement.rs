@@ -4,7 +4,7 @@ use super::elements::{Entries, entries, select};
 use super::report::{Faulty, Place, Report};
 use super::{Attachment, EffectWord, applicability, check_names, find, principals};
 use crate::policy::action::{Action, ActionEntry, ActionSet};
-use crate::policy::condition::{self, Context};
+use crate::policy::condition::{self, Surroundings};
 use crate::policy::document::STATEMENT_ELEMENTS;
 use crate::policy::error::Fault;
 use crate::policy::evaluate::{Effect, Resources, Statement, Who};
@@ -47,10 +47,10 @@ impl<'d> Draft<'d> {
         let effect = check_principal(report, place, node, members, attachment, word);
         let actions = check_actions(report, place, node, members, attachment);
         let resources = check_resources(report, place, node, members, attachment);
-        let context = Context { attachment, effect: word.ok() };
+        let within = Surroundings { attachment, effect: word.ok() };
         let condition = find(members, "Condition").map_or_else(
             || Ok(condition::Draft::default()),
-            |node| condition::Draft::check(report, place.member("Condition"), node, context),
+            |node| condition::Draft::check(report, place.member("Condition"), node, within),
         );
         Ok(Self { index, sid, shape, effect, actions, resources, condition })
     }
