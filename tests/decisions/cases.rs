@@ -225,3 +225,41 @@ pub(crate) fn assert_held_and_missed(tally: &BTreeMap<String, (usize, usize)>, l
         assert!(held >= least && missed >= least, "{part} held {held} times, and did not {missed} times");
     }
 }
+
+/// What the requests have for an operator: a key that is missing, several values in the policy, several in the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shapes {
+    pub(crate) missing: bool,
+    pub(crate) several_wanted: bool,
+    pub(crate) several_found: bool,
+}
+
+/// The shapes that an operator occurs in, whatever stands before and after its name.
+pub(crate) fn shapes<'r>(operator: &str, requests: impl IntoIterator<Item = &'r Value>) -> Shapes {
+    let mut shapes = Shapes::default();
+    for request in requests {
+        let policies = request["identity_policies"].as_array().into_iter().flatten().chain([&request["bucket_policy"]]);
+        for statement in policies.flat_map(|policy| list(&policy["Statement"])) {
+            let operators = statement["Condition"].as_object().into_iter().flatten();
+            let named = operators.filter(|(name, _)| {
+                let name = name.split_once(':').map_or(name.as_str(), |(_, name)| name);
+                name.strip_suffix("IfExists").unwrap_or(name) == operator
+            });
+            for (key, wanted) in named.flat_map(|(_, keys)| keys.as_object().into_iter().flatten()) {
+                let context = request["context"].as_object().into_iter().flatten();
+                let found =
+                    context.filter(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, values)| list(values).count());
+                let found = found.sum::<usize>();
+                shapes.missing |= found == 0 && !key.to_ascii_lowercase().starts_with("aws:principal");
+                shapes.several_wanted |= list(wanted).count() > 1;
+                shapes.several_found |= found > 1;
+            }
+        }
+    }
+    shapes
+}
+
+/// The items of a list, or the one value.
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice).iter()
+}

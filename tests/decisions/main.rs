@@ -74,6 +74,12 @@ fn there_are_cases_for_everything() {
     assert!(cases.len() >= 300, "{} cases", cases.len());
     let tally = cases::tally(cases.iter().map(|case| &case.request));
     cases::assert_held_and_missed(&tally, 1);
+    for operator in cases::OPERATORS {
+        let shapes = cases::shapes(operator, cases.iter().map(|case| &case.request));
+        // `Null` asks nothing of several values in a request.
+        let all = shapes.missing && shapes.several_wanted && (shapes.several_found || operator == "Null");
+        assert!(all, "{operator}: {shapes:?}");
+    }
     for decision in ["allow", "explicit_deny", "implicit_deny"] {
         assert!(cases.iter().any(|case| case.decision == decision), "no {decision}");
     }

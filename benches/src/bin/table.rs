@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 use std::{env, fs, io, thread};
 
 use portcullis_benches::table::{Measurements, render};
@@ -37,11 +38,27 @@ fn circumstances(results: &Path) -> io::Result<String> {
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let model = model.map_or("unknown processor", |(_, model)| model);
     let cores = thread::available_parallelism()?;
-    let date = output(Command::new("date").arg("+%Y-%m-%d").arg("-r").arg(results))?;
+    let (newest, _) = newest(results)?.ok_or_else(|| io::Error::other("nothing was measured yet"))?;
+    let date = output(Command::new("date").arg("+%Y-%m-%d").arg("-r").arg(newest))?;
     let compiler = output(Command::new("rustc").arg("--version"))?;
     let lock = include_str!("../../Cargo.lock");
     let versions: Vec<_> = CRATES.iter().map(|name| format!("{name} {}", version(lock, name))).collect();
     Ok(format!("{date}, {model} ({cores} cores), {compiler}; {}.\n", versions.join(", ")))
+}
+
+/// The file that was written last.
+fn newest(within: &Path) -> io::Result<Option<(PathBuf, SystemTime)>> {
+    let mut newest: Option<(PathBuf, SystemTime)> = None;
+    for entry in fs::read_dir(within).map_err(|error| at(within, &error))? {
+        let entry = entry?;
+        let found = if entry.file_type()?.is_dir() {
+            self::newest(&entry.path())?
+        } else {
+            Some((entry.path(), entry.metadata()?.modified()?))
+        };
+        newest = newest.into_iter().chain(found).max_by_key(|(_, at)| *at);
+    }
+    Ok(newest)
 }
 
 fn version<'l>(lock: &'l str, name: &str) -> &'l str {
