@@ -3,8 +3,9 @@
 //! Follows Amazon's "The request context" in "IAM JSON policy elements: Condition".
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
-use super::condition::{Key, LISTED, Name};
+use super::condition::{Key, LISTED, Name, ip_address};
 
 /// The condition keys of a request and their values.
 ///
@@ -24,6 +25,8 @@ pub struct Context<'c> {
     positions: [u8; LISTED],
     values: Vec<Values<'c>>,
     others: Vec<(Key, Values<'c>)>,
+    /// `aws:SourceIp`, where its one value is an address: read once, however many conditions ask.
+    source_ip: Option<IpAddr>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +38,7 @@ enum Values<'c> {
 
 impl Default for Context<'_> {
     fn default() -> Self {
-        Self { positions: [0; LISTED], values: Vec::new(), others: Vec::new() }
+        Self { positions: [0; LISTED], values: Vec::new(), others: Vec::new(), source_ip: None }
     }
 }
 
@@ -55,6 +58,12 @@ impl<'c> Context<'c> {
     pub fn set<V: Into<Cow<'c, str>>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
         let key = Key::of(key);
         let values = Values::collect(values.into_iter().map(Into::into));
+        if key.is_source_ip() {
+            self.source_ip = match values.as_slice() {
+                [address] => ip_address(address),
+                _ => None,
+            };
+        }
         match key {
             Key { name: Name::Listed(name), tag: None } => {
                 let Some(position) = self.positions.get_mut(usize::from(name)) else { return };
@@ -72,6 +81,11 @@ impl<'c> Context<'c> {
                 None => self.others.push((key, values)),
             },
         }
+    }
+
+    /// The one value of a key as an address, where that is known without reading it.
+    pub(super) fn address(&self, key: &Key) -> Option<IpAddr> {
+        self.source_ip.filter(|_| key.is_source_ip())
     }
 
     /// The values of a key; none where it is absent.

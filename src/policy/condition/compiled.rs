@@ -111,6 +111,9 @@ impl Test {
     }
 
     fn holds(&self, request: &AccessRequest<'_>) -> bool {
+        if let (Operand::IpAddress(ranges), Some(address)) = (&self.operand, request.context.address(&self.key)) {
+            return self.operator.holds_for_one(ranges.iter().any(|range| contains(range, address)));
+        }
         let found = request.find(&self.key);
         match &self.operand {
             Operand::Null(flags) => flags.contains(found.is_null()),

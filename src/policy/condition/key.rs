@@ -49,6 +49,12 @@ impl Key {
     }
 }
 
+impl Key {
+    pub(in crate::policy) fn is_source_ip(&self) -> bool {
+        matches!(self, Self { name: Name::Listed(SOURCE_IP), tag: None })
+    }
+}
+
 fn listed_names() -> impl Iterator<Item = &'static str> {
     let others = GLOBAL_KEYS.iter().chain(FEDERATION_KEYS).chain(OTHER_S3_KEYS).copied();
     S3_KEYS.iter().map(|key| key.name).chain(others)
@@ -79,6 +85,7 @@ const fn is_same(one: &str, other: &str) -> bool {
 
 pub(in crate::policy) const PRINCIPAL_ARN: u8 = global("aws:PrincipalArn");
 pub(in crate::policy) const PRINCIPAL_ACCOUNT: u8 = global("aws:PrincipalAccount");
+pub(in crate::policy) const SOURCE_IP: u8 = global("aws:SourceIp");
 pub(in crate::policy) const PRINCIPAL_TAG: u8 = global("aws:PrincipalTag");
 pub(in crate::policy) const PRINCIPAL_TYPE: u8 = global("aws:PrincipalType");
 pub(in crate::policy) const USER_ID: u8 = global("aws:userid");

@@ -17,8 +17,8 @@ pub(super) use self::key::{
 };
 pub(super) use self::operator::Comparison;
 use self::operator::Operator;
-pub(super) use self::value::ip_range;
 use self::value::{Moment, Number};
+pub(super) use self::value::{ip_address, ip_range};
 use super::error::Fault;
 use super::json::{Member, Node, Value};
 use super::pattern::{Pattern, Wildcards};

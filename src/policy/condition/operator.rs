@@ -81,6 +81,11 @@ impl Operator {
             }
     }
 
+    /// What it says of a single value, which is no empty string, by whether the policy has it.
+    pub(super) fn holds_for_one(self, matches: bool) -> bool {
+        matches != self.negated
+    }
+
     /// What it says of the values of a key that is there, `matches` telling of one whether the policy has it.
     pub(super) fn holds<'v, I: Iterator<Item = &'v str> + Clone>(
         self,

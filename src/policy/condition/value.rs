@@ -28,7 +28,7 @@ pub(in crate::policy) fn ip_range(text: &str) -> Option<IpNet> {
 }
 
 /// The address a request comes from.
-pub(super) fn ip_address(text: &str) -> Option<IpAddr> {
+pub(in crate::policy) fn ip_address(text: &str) -> Option<IpAddr> {
     text.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
