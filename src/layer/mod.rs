@@ -12,6 +12,7 @@ mod locks;
 mod policy_api;
 pub mod respond;
 pub mod service;
+mod target;
 
 pub use body::{RequestBody, ResponseBody};
 pub use change::{ChangeKind, Outcome, PeerAddress, PolicyChange};

@@ -20,7 +20,8 @@ use super::body::RequestBody;
 use super::change::{BegunChange, ChangeKind, Outcome};
 use super::layer::{Handler, PassThrough};
 use super::locks::BucketGuard;
-use super::service::{Call, Exchange, Outcomes, Signed, Target};
+use super::service::{Call, Exchange, Outcomes, Signed};
+use super::target::{Route, Target};
 use crate::auth::authorize::{Denial, Permit, authorize_policy_call, would_lock_out};
 use crate::auth::sigv4::{Kind, PayloadMode};
 use crate::ownership::{Ownership, OwnershipError};
@@ -34,7 +35,6 @@ use crate::s3::context::{AuthType, RequestFacts, SignatureFacts};
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::SignedPayload;
 use crate::s3::hoisted::effective_headers;
-use crate::s3::operation::Operation;
 use crate::store::{Change, PolicyStore, StoreError};
 
 /// How much longer than its payload an aws-chunked body may be: chunk headers, signatures, trailers.
@@ -138,7 +138,7 @@ impl<S> Call<S> {
                 received.document
             }
         };
-        self.exchange.prepare(Operation::PutBucketPolicy, bucket.clone(), style, signed, &body)?;
+        self.exchange.prepare(PolicyCall::Put, bucket.clone(), style, signed, &body)?;
         let begun = self.exchange.begin(ChangeKind::Put, &bucket, Some(&signed.identity), Some(sha256));
         let answer = self.send(RequestBody::held(body)).await;
         begun.ended(forwarded(&answer));
@@ -156,7 +156,7 @@ impl<S> Call<S> {
         S: Service<Request<RequestBody<B>>, Response = Response<R>>,
         B: Body<Data = Bytes>,
     {
-        self.exchange.prepare(Operation::GetBucketPolicy, bucket, style, signed, b"")?;
+        self.exchange.prepare(PolicyCall::Get, bucket, style, signed, b"")?;
         self.send(RequestBody::held(Bytes::new())).await
     }
 
@@ -171,7 +171,7 @@ impl<S> Call<S> {
         S: Service<Request<RequestBody<B>>, Response = Response<R>>,
         B: Body<Data = Bytes>,
     {
-        self.exchange.prepare(Operation::DeleteBucketPolicy, bucket.clone(), style, signed, b"")?;
+        self.exchange.prepare(PolicyCall::Delete, bucket.clone(), style, signed, b"")?;
         let begun = self.exchange.begin(ChangeKind::Delete, &bucket, Some(&signed.identity), None);
         let answer = self.send(RequestBody::held(Bytes::new())).await;
         begun.ended(forwarded(&answer));
@@ -451,7 +451,7 @@ impl Exchange {
     /// Makes the head fit a body that is held whole, or none, and leaves word how to sign it.
     fn prepare(
         &mut self,
-        operation: Operation,
+        call: PolicyCall,
         bucket: BucketName,
         style: AddressStyle,
         signed: &Signed,
@@ -462,13 +462,13 @@ impl Exchange {
             self.parts.headers.remove(name);
         }
         // Where one was sent it may be signed, so that one stays: `0` for a body that does not go on is right too.
-        if operation == Operation::PutBucketPolicy || self.parts.headers.contains_key(CONTENT_LENGTH) {
+        if call == PolicyCall::Put || self.parts.headers.contains_key(CONTENT_LENGTH) {
             self.parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         match self.shared.pass_through {
             PassThrough::AsSent => Ok(()),
             PassThrough::Verified => {
-                let target = Target { address: Address::Bucket(bucket), style, operation };
+                let target = Target { address: Address::Bucket(bucket), style, route: Route::Policy(call) };
                 self.mark_for_signing(&target, signed, SignedPayload::Sha256(hex(&Sha256::digest(body))))
             }
         }

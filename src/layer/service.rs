@@ -8,9 +8,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::EXPECT;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
-use percent_encoding::percent_decode_str;
 use tower_service::Service;
 
 use super::BoxError;
@@ -18,16 +17,17 @@ use super::body::{RequestBody, ResponseBody};
 use super::change::{BegunChange, ChangeKind, Outcome, PeerAddress, PolicyChange};
 use super::future::ResponseFuture;
 use super::layer::{Handler, PassThrough, Shared};
-use super::policy_api::{PolicyCall, content_length, read};
+use super::policy_api::{content_length, read};
 use super::respond::{RequestId, Responder};
+use super::target::{Route, Target};
 use crate::auth::identity::Identity;
 use crate::auth::sigv4::{PayloadMode, Presented, Verified};
-use crate::s3::address::{Address, AddressError, AddressStyle, BucketName, authority_of, path_style_target};
+use crate::s3::address::{BucketName, path_style_target};
 use crate::s3::checksum::{PayloadHash, hex};
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::{Resign, SignedPayload};
 use crate::s3::hoisted::effective_headers;
-use crate::s3::operation::{Operation, Query, classify};
+use crate::s3::operation::Query;
 
 /// The most that is read of the body of a `CreateBucket` or `DeleteBucket`, in bytes: a configuration with fifty tags in
 /// escaped XML has less.
@@ -65,9 +65,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
         let target = Target::of(&parts, &self.shared);
-        if let (Ok(Target { operation: Operation::Other, .. }), PassThrough::AsSent) =
-            (&target, self.shared.pass_through)
-        {
+        if let (Ok(Target { route: Route::Onward, .. }), PassThrough::AsSent) = (&target, self.shared.pass_through) {
             return ResponseFuture::passing(self.inner.call(Request::from_parts(parts, RequestBody::streaming(body))));
         }
         // `poll_ready` was answered by this very service; its clone stays behind for the next call.
@@ -76,54 +74,6 @@ where
         let call = Call { exchange: Exchange::new(Arc::clone(&self.shared), parts), inner };
         ResponseFuture::checked(Box::pin(call.run(target, body)))
     }
-}
-
-/// What a request speaks of, and what it asks.
-pub(crate) struct Target {
-    pub(crate) address: Address,
-    pub(crate) style: AddressStyle,
-    pub(crate) operation: Operation,
-}
-
-impl Target {
-    fn of(parts: &Parts, shared: &Shared) -> Result<Self, S3Error> {
-        // Which of two hosts the store takes for the bucket nobody knows, so such a request goes nowhere.
-        let host = authority_of(parts)?;
-        let raw_query = parts.uri.query().unwrap_or_default();
-        let address = Address::parse(host, parts.uri.path(), &shared.domains);
-        let is_on_bucket = matches!(address, Ok((Address::Bucket(_), _)));
-        match Self::strictly(parts, address) {
-            // A server that takes `;` for `&`, as many did, would find `policy` there.
-            Ok(Self { operation: Operation::Other | Operation::CreateBucket | Operation::DeleteBucket, .. })
-                if raw_query.contains(';') && names_policy(raw_query) =>
-            {
-                Err(ErrorCode::InvalidURI.into())
-            }
-            // Not ours to judge: the store behind may know such a name. A `?policy` call is ours, and is refused; so is
-            // what may make or delete a bucket, and cannot be told from it.
-            Err(_)
-                if shared.pass_through == PassThrough::AsSent
-                    && !names_policy(raw_query)
-                    && !(is_on_bucket && matches!(parts.method, Method::PUT | Method::DELETE)) =>
-            {
-                Ok(Self { address: Address::Service, style: AddressStyle::Path, operation: Operation::Other })
-            }
-            target => target,
-        }
-    }
-
-    fn strictly(parts: &Parts, address: Result<(Address, AddressStyle), AddressError>) -> Result<Self, S3Error> {
-        let query = Query::parse(parts.uri.query())?;
-        let (address, style) = address?;
-        let operation = classify(&parts.method, &address, &query, &parts.headers)?;
-        Ok(Self { address, style, operation })
-    }
-}
-
-/// Whether `?policy` is among the parameters, read as leniently as any store might read them.
-fn names_policy(query: &str) -> bool {
-    let mut names = query.split(['&', ';']).map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
-    names.any(|name| percent_decode_str(name).decode_utf8_lossy().trim() == "policy")
 }
 
 /// One request on its way, and the service it may go on to.
@@ -177,31 +127,18 @@ impl<S> Call<S> {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        match (target.operation, target.address.bucket().cloned()) {
-            (Operation::PutBucketPolicy, Some(bucket)) => {
-                self.policy(PolicyCall::Put, bucket, target.style, body).await
-            }
-            (Operation::GetBucketPolicy, Some(bucket)) => {
-                self.policy(PolicyCall::Get, bucket, target.style, body).await
-            }
-            (Operation::DeleteBucketPolicy, Some(bucket)) => {
-                self.policy(PolicyCall::Delete, bucket, target.style, body).await
-            }
-            (Operation::CreateBucket, Some(bucket)) => self.create_bucket(bucket, target, body).await,
-            (Operation::DeleteBucket, Some(bucket)) => self.delete_bucket(bucket, target, body).await,
-            (Operation::Other, _) => {
+        match (target.route, target.address.bucket().cloned()) {
+            (Route::Policy(call), Some(bucket)) => self.policy(call, bucket, target.style, body).await,
+            (Route::CreateBucket, Some(bucket)) => self.create_bucket(bucket, target, body).await,
+            (Route::DeleteBucket, Some(bucket)) => self.delete_bucket(bucket, target, body).await,
+            (Route::Onward, _) => {
                 let signed = self.exchange.admit().await?;
                 self.forward(&target, signed.as_ref(), body).await
             }
-            // INVARIANT: `classify` gives these operations for buckets alone. Were it ever wrong, nothing passes.
-            (
-                Operation::PutBucketPolicy
-                | Operation::GetBucketPolicy
-                | Operation::DeleteBucketPolicy
-                | Operation::CreateBucket
-                | Operation::DeleteBucket,
-                None,
-            ) => Err(S3Error::new(ErrorCode::MethodNotAllowed).into()),
+            // INVARIANT: these are operations on buckets alone. Were that ever wrong, nothing passes.
+            (Route::Policy(_) | Route::CreateBucket | Route::DeleteBucket, None) => {
+                Err(S3Error::new(ErrorCode::MethodNotAllowed).into())
+            }
         }
     }
 
