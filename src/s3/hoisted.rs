@@ -27,7 +27,9 @@ const SIGNATURE: [&str; 7] = [
 /// `InvalidArgument` where a header and a parameter of its name disagree, or the parameter's value can't be a header's:
 /// choosing one would be a guess.
 pub fn effective_headers<'a>(headers: &'a HeaderMap, query: &Query<'_>) -> Result<Cow<'a, HeaderMap>, S3Error> {
-    if !query.iter().any(|(name, _)| name.eq_ignore_ascii_case("x-amz-signature")) {
+    // Signature V2's own parameters have a case.
+    let presigned = |name: &str| name.eq_ignore_ascii_case("x-amz-signature") || name == "Signature";
+    if !query.names().any(presigned) {
         return Ok(Cow::Borrowed(headers));
     }
     let mut all = headers.clone();
@@ -68,6 +70,8 @@ mod tests {
     fn parameters_of_a_presigned_url_count_as_headers() {
         let signed = "X-Amz-Signature=0&X-Amz-Date=1&X-Amz-Expected-Bucket-Owner=111122223333&policy";
         assert_eq!(effective(&[], signed).unwrap(), ["x-amz-expected-bucket-owner: 111122223333"]);
+        let v2 = "AWSAccessKeyId=a&Signature=b&Expires=1&x-amz-acl=private";
+        assert_eq!(effective(&[], v2).unwrap(), ["x-amz-acl: private"]);
         let same = effective(&[("x-amz-expected-bucket-owner", "111122223333")], signed).unwrap();
         assert_eq!(same, ["x-amz-expected-bucket-owner: 111122223333"]);
     }

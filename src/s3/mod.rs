@@ -2,12 +2,17 @@
 //!
 //! Pure: no IO, no async, no clock.
 
+pub mod action_map;
 pub mod address;
 pub mod aws_chunked;
 pub mod checksum;
 pub mod context;
+pub mod copy_source;
+pub mod delete_objects;
 pub mod error;
+pub mod form;
 pub mod forward;
 pub mod hoisted;
 pub mod operation;
 pub mod xml;
+mod xml_body;

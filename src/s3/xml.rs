@@ -117,7 +117,7 @@ pub fn acl_owner_id(document: &[u8]) -> Result<Option<String>, XmlError> {
 }
 
 /// The one character of a numeric reference or of XML's five own entities.
-fn referenced(reference: &BytesRef<'_>) -> Result<char, XmlError> {
+pub(super) fn referenced(reference: &BytesRef<'_>) -> Result<char, XmlError> {
     if let Some(c) = reference.resolve_char_ref().map_err(|error| XmlError::Malformed(error.to_string()))? {
         return Ok(c);
     }

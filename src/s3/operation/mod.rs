@@ -28,6 +28,8 @@ use http::{HeaderMap, Method};
 
 pub use self::error::OperationError;
 pub use self::query::{InvalidQuery, Query};
+#[cfg(test)]
+pub(in crate::s3) use self::table::bindings_in_words;
 use self::table::{Binding, bindings};
 use super::address::{Address, ObjectKey};
 

@@ -286,3 +286,41 @@ const PUT_OBJECT: &[Binding] = &[
     named(UploadPart, &["uploadId", "partNumber"]),
     named(UploadPartCopy, &["uploadId", "partNumber"]).selected_by(&[Header("x-amz-copy-source")]),
 ];
+
+/// All bindings, in words.
+#[cfg(test)]
+pub(in crate::s3) fn bindings_in_words() -> Vec<(Operation, String)> {
+    use super::super::address::{BucketName, ObjectKey};
+    let bucket = BucketName::parse("photos").unwrap();
+    let object = Address::Object { bucket: bucket.clone(), key: ObjectKey::parse("k").unwrap() };
+    let scopes = [("service", Address::Service), ("bucket", Address::Bucket(bucket)), ("object", object)];
+    let methods = [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE, Method::OPTIONS];
+    let pairs = methods.iter().flat_map(|method| scopes.iter().map(move |scope| (method, scope)));
+    let all = pairs.flat_map(|(method, (scope, address))| {
+        bindings(method, address).iter().map(move |binding| (binding.operation, in_words(binding, method, scope)))
+    });
+    all.collect()
+}
+
+#[cfg(test)]
+fn in_words(binding: &Binding, method: &Method, scope: &str) -> String {
+    let required = binding.required.iter().map(|name| (*name).to_owned());
+    let parameters: Vec<_> = required.chain(binding.fixed.map(|(name, value)| format!("{name}={value}"))).collect();
+    let mut words = format!("`{method}` {scope}");
+    if !parameters.is_empty() {
+        words.push_str(&format!(" `?{}`", parameters.join("&")));
+    }
+    if let Some(name) = binding.absent {
+        words.push_str(&format!(" without `{name}`"));
+    }
+    for selector in binding.selectors {
+        words.push_str(&match selector {
+            Header(name) => format!(", `{name}`"),
+            HeaderBegins(name, value) => format!(", `{name}: {value}…`"),
+            Path(last) => format!(", named `{last}`"),
+            Signed => ", signed".to_owned(),
+            Unsigned => ", not signed".to_owned(),
+        });
+    }
+    words
+}
