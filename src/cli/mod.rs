@@ -3,6 +3,9 @@
 //! Exit codes: 0 for success, 1 where a command found problems or failed, 2 for a command line that makes no sense.
 
 mod check;
+mod debug;
+mod fields;
+mod input;
 mod load;
 mod policy;
 mod sandbox;
@@ -38,6 +41,9 @@ enum Command {
     /// Work with bucket policies
     #[command(subcommand)]
     Policy(policy::Command),
+    /// See what Portcullis makes of a request
+    #[command(subcommand)]
+    Debug(debug::Command),
 }
 
 #[derive(Args, Debug)]
@@ -65,6 +71,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::Check(arguments) => check::run(&arguments.config),
         Command::Policy(command) => policy::run(&command),
+        Command::Debug(command) => debug::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

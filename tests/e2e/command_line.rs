@@ -1,4 +1,4 @@
-//! The commands beside `serve`: `sandbox`, `check`, `policy validate`.
+//! The commands beside `serve`: `sandbox`, `check`, `policy validate`, `debug classify`.
 
 use std::fs;
 use std::path::Path;
@@ -160,4 +160,14 @@ fn help_and_mistakes_read_well() {
         assert_eq!(failed.code, Some(code), "{arguments:?}: {failed:?}");
         assert!(failed.stderr.contains(word) && !failed.stderr.contains("panicked"), "{arguments:?}: {failed:?}");
     }
+}
+
+/// Whatever a client of Amazon's can ask has a name here, in both addressing styles.
+#[test]
+fn classify_knows_every_operation_of_botocores_model() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/py/botocore_model.py");
+    let mut command = Command::new(python_tool("python"));
+    command.arg(script).arg(binary().get_program());
+    let Finished { code, stdout, stderr } = run(&mut command, SOON);
+    assert!(code == Some(0) && stdout.ends_with(" operations\n"), "{stdout}{stderr}");
 }

@@ -6,7 +6,7 @@
 //! - `passthrough.rs`: all other traffic on Garage: the aws CLI's file commands, multipart, odd keys, streams;
 //! - `durability.rs`: concurrent writers, and `kill -9` between them;
 //! - `bad_input.rs`: broken and stalled requests, over raw sockets;
-//! - `command_line.rs`: `sandbox`, `check`, `policy validate`;
+//! - `command_line.rs`: `sandbox`, `check`, `policy validate`, `debug classify`;
 //! - `operations.rs`: health, access log, audit log, identities read again;
 //! - `support/`: starts and stops servers; installs what is missing into a cache outside the tree;
 //! - `py/`: the scripts that speak S3; `py/harness.py` is what they share.

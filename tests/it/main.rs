@@ -9,8 +9,9 @@
 //!
 //! Beside it: `decisions` holds the evaluator against cases and a reference, `allocations` counts what it allocates,
 //! `sigv4` compares our signatures with the `aws-sigv4` crate's, `store` holds what every policy store must do and kills
-//! one to prove it, `config` runs the command line, `simulate` its `policy simulate`, `proxy` opens real sockets, `e2e`
-//! drives the real binary with real clients against real stores, and `deploy` renders the manifests.
+//! one to prove it, `config` runs the command line, `simulate` its `policy simulate` and `classify` its `debug classify`,
+//! `proxy` opens real sockets, `e2e` drives the real binary with real clients against real stores, and `deploy` renders
+//! the manifests.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 

@@ -1,6 +1,5 @@
 //! What is said on the standard error stream meanwhile: problems of lines, how far it has got, and how it went.
 
-use std::collections::HashSet;
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
@@ -9,12 +8,11 @@ use portcullis::policy::Decision;
 use serde_json::value::RawValue;
 
 use super::answer::Answer;
+use crate::cli::input::UnknownFields;
 use crate::cli::terminal::{self, Shown};
 
 /// How often the progress line is written anew.
 const REFRESH: Duration = Duration::from_millis(200);
-/// Of how many unknown fields is told.
-const UNKNOWN: usize = 50;
 /// How many unexpected decisions are named.
 const NAMED: usize = 5;
 
@@ -22,7 +20,7 @@ const NAMED: usize = 5;
 #[derive(Debug)]
 pub(super) struct Console {
     source: String,
-    unknown: HashSet<String>,
+    unknown: UnknownFields,
     progress: Option<Progress>,
     begun: Instant,
 }
@@ -31,7 +29,7 @@ impl Console {
     /// `progress`: whether nothing else shows that something happens.
     pub(super) fn new(source: String, progress: bool) -> Self {
         let begun = Instant::now();
-        Self { source, unknown: HashSet::new(), progress: progress.then(|| Progress::new(begun)), begun }
+        Self { source, unknown: UnknownFields::default(), progress: progress.then(|| Progress::new(begun)), begun }
     }
 
     /// Tells of a line that failed.
@@ -43,16 +41,8 @@ impl Console {
 
     /// Tells of a field without a meaning, once.
     pub(super) fn unknown(&mut self, number: u64, field: String) {
-        if self.unknown.len() >= UNKNOWN || self.unknown.contains(&field) {
-            return;
-        }
-        self.clear();
-        let source = &self.source;
-        terminal::warning(format_args!("{source}: line {number}: unknown field `{}` (told once)", Shown(&field)));
-        self.unknown.insert(field);
-        if self.unknown.len() == UNKNOWN {
-            terminal::warning(format_args!("{source}: line {number}: further unknown fields are not told of"));
-        }
+        let Self { source, unknown, progress, .. } = self;
+        unknown.tell(source, number, field, || wipe(progress.as_mut()));
     }
 
     /// Shows how far it has got, where that is due.
@@ -77,9 +67,13 @@ impl Console {
     }
 
     pub(super) fn clear(&mut self) {
-        if let Some(progress) = &mut self.progress {
-            let _ = progress.clear(&mut stderr());
-        }
+        wipe(self.progress.as_mut());
+    }
+}
+
+fn wipe(progress: Option<&mut Progress>) {
+    if let Some(progress) = progress {
+        let _ = progress.clear(&mut stderr());
     }
 }
 

@@ -10,8 +10,8 @@ use portcullis::policy::{
 };
 use serde_json::value::RawValue;
 
-use super::fields::{Fields, list, scalar};
 use super::{policies, principal};
+use crate::cli::fields::{Fields, list, scalar};
 use crate::cli::terminal::Shown;
 
 const FIELDS: [&str; 9] = [

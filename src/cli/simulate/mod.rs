@@ -1,31 +1,32 @@
 //! `portcullis policy simulate`: what would be decided, request by request, without a server.
 //!
-//! Lines go in (`input`), are read (`line`, `principal`, `policies`), decided (`answer`) and written (`answer` as JSON,
+//! Lines go in (`cli::input`), are read (`line`, `principal`, `policies`), decided (`answer`) and written (`answer` as JSON,
 //! `table` for a reader), one after the other: what is kept does not grow with the file.
 
 mod answer;
 mod console;
-mod fields;
-mod input;
 mod line;
 mod policies;
 mod principal;
 mod table;
 
-use std::fs::File;
-use std::io::{self, BufWriter, ErrorKind, IsTerminal, Read, Write, stderr, stdin, stdout};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Read, Write, stderr, stdout};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::value::RawValue;
 
 use self::answer::{Answer, With};
 use self::console::{Console, Tally};
-use self::input::{Lines, MAX_LINE};
 use self::line::Expected;
 use self::policies::Policies;
 use self::table::Table;
+use super::input::{self, Lines, Stopped, open};
 use super::{Failure, terminal};
+
+/// The longest line that is read, in bytes. A line holds a bucket policy of at most 64 KiB, the policies of an identity
+/// and the context of a request.
+const MAX_LINE: usize = 4 * 1024 * 1024;
 
 /// How many bytes of answers are gathered before they are written, while there is more to read.
 const BUFFER: usize = 64 * 1024;
@@ -92,21 +93,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Nor has one that was shown nothing.
     let good = tally.is_good() && (tally.requests() > 0 || !gate);
     if good { Ok(()) } else { Err(Failure::Reported) }
-}
-
-/// The file, and what to call it.
-fn open(file: &Path) -> io::Result<(String, Box<dyn Read>)> {
-    if file == Path::new("-") {
-        Ok(("standard input".to_owned(), Box::new(stdin().lock())))
-    } else {
-        Ok((file.display().to_string(), Box::new(File::open(file)?)))
-    }
-}
-
-/// Why not all lines were answered.
-enum Stopped {
-    Input(io::Error),
-    Output(io::Error),
 }
 
 struct Simulation<W: Write> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use portcullis::policy::{InvalidPolicy, Policy};
 
-use super::fields::{Fields, list, text};
+use crate::cli::fields::{Fields, list, text};
 
 /// How many policies of each kind are kept compiled, and how many bytes their texts have together at most. A policy that
 /// is not kept is compiled again.

@@ -9,7 +9,7 @@ use std::fmt::Display;
 use portcullis::identity::derived;
 use portcullis::policy::{Account, AccountId, CanonicalUserId, Principal};
 
-use super::fields::{Fields, scalar};
+use crate::cli::fields::{Fields, scalar};
 use crate::cli::terminal::Shown;
 
 /// The members that a principal may have.

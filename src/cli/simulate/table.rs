@@ -7,7 +7,7 @@ use portcullis::policy::{AccessRequest, Decision, FailedTest, GrantedTo, Missed,
 use serde_json::value::RawValue;
 
 use super::answer::Answer;
-use super::fields;
+use crate::cli::fields;
 use crate::cli::terminal::{Colour, Coloured, Shown};
 
 /// Rows are held back, to be aligned with one another, until there are so many or so much.

@@ -1,12 +1,50 @@
 //! The lines of a file of requests, one at a time: what is kept is one line and a buffer, however long the file is.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, stdin};
+use std::path::Path;
 
-/// The longest line that is read, in bytes. A line holds a bucket policy of at most 64 KiB, the policies of an identity
-/// and the context of a request.
-pub(super) const MAX_LINE: usize = 4 * 1024 * 1024;
+use super::terminal::{self, Shown};
 
 const BUFFER: usize = 64 * 1024;
+
+/// Of how many unknown fields is told.
+const UNKNOWN: usize = 50;
+
+/// The file, and what to call it; `-` is the standard input.
+pub(super) fn open(file: &Path) -> io::Result<(String, Box<dyn Read>)> {
+    if file == Path::new("-") {
+        Ok(("standard input".to_owned(), Box::new(stdin().lock())))
+    } else {
+        Ok((file.display().to_string(), Box::new(File::open(file)?)))
+    }
+}
+
+/// Why not all lines were answered.
+pub(super) enum Stopped {
+    Input(io::Error),
+    Output(io::Error),
+}
+
+/// Fields without a meaning, each of which is told of once.
+#[derive(Debug, Default)]
+pub(super) struct UnknownFields(HashSet<String>);
+
+impl UnknownFields {
+    /// Tells of a field, after `before`, where that is due.
+    pub(super) fn tell(&mut self, source: &str, number: u64, field: String, before: impl FnOnce()) {
+        if self.0.len() >= UNKNOWN || self.0.contains(&field) {
+            return;
+        }
+        before();
+        terminal::warning(format_args!("{source}: line {number}: unknown field `{}` (told once)", Shown(&field)));
+        self.0.insert(field);
+        if self.0.len() == UNKNOWN {
+            terminal::warning(format_args!("{source}: line {number}: further unknown fields are not told of"));
+        }
+    }
+}
 
 /// The lines of a reader.
 #[derive(Debug)]

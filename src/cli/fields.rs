@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::cli::terminal::Shown;
+use super::terminal::Shown;
 
 /// The members of an object, in order.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ pub(super) fn list(raw: &RawValue) -> Result<Vec<&RawValue>, String> {
     serde_json::from_str(raw.get()).map_err(|_| expected("a list", raw))
 }
 
-fn expected(what: &str, found: &RawValue) -> String {
+pub(super) fn expected(what: &str, found: &RawValue) -> String {
     format!("{what} is expected, not {}", Shown(found.get()))
 }
 
