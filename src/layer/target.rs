@@ -8,6 +8,7 @@ use super::layer::{PassThrough, Shared};
 use super::policy_api::PolicyCall;
 use crate::s3::address::{Address, AddressError, AddressStyle, authority_of};
 use crate::s3::error::{ErrorCode, S3Error};
+use crate::s3::operation::OperationError::NotPreflight;
 use crate::s3::operation::{Operation, Query, classify, names_subresource};
 
 /// What a request speaks of, and which way it goes.
@@ -71,7 +72,10 @@ impl Route {
     fn of(parts: &Parts, address: &Address, query: &Query<'_>) -> Result<Self, S3Error> {
         match classify(&parts.method, address, query, &parts.headers) {
             Ok(operation) => Ok(Self::of_operation(operation)),
-            Err(error) if query.has("policy") => Err(error.into()),
+            // A browser's preflight is none of its calls, whatever it is.
+            Err(error) if query.has("policy") && (parts.method != Method::OPTIONS || error == NotPreflight) => {
+                Err(error.into())
+            }
             // A store that does not mind what made it none would make or delete the bucket.
             Err(_) => Ok(match (&parts.method, address) {
                 (&Method::PUT, Address::Bucket(_)) if !names_subresource(query) => Self::CreateBucket,

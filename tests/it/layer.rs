@@ -35,6 +35,38 @@ async fn everything_else_passes_untouched() {
 }
 
 #[tokio::test]
+async fn what_is_no_operation_is_the_stores_to_refuse() {
+    let preflight = [("origin", "https://a.org"), ("access-control-request-method", "PUT")];
+    let copy = [("x-amz-copy-source", "no source")];
+    for pass_through in [PassThrough::AsSent, PassThrough::Verified] {
+        for (method, target, headers) in [
+            ("PUT", "/photos?acl&cors", &[][..]),
+            ("DELETE", "/photos?acl", &[]),
+            ("PUT", "/photos?uploadId=1", &[]),
+            ("PUT", "/photos/k?uploadId=1", &[]),
+            ("PUT", "/photos/k?acl", &copy),
+            ("GET", "/photos/k?versionId=", &[]),
+            ("GET", "/photos/k?versionId=1&versionId=2", &[]),
+            ("GET", "/photos?prefix=a&prefix=b", &[]),
+            ("GET", "/photos/%2e%2e/k", &[]),
+            ("DELETE", "/", &[]),
+            ("POST", "/photos", &[]),
+            ("PATCH", "/photos/k", &[]),
+            ("OPTIONS", "/photos", &[]),
+            ("OPTIONS", "/?policy", &preflight),
+            ("OPTIONS", "/photos?policy&acl", &preflight),
+        ] {
+            let stack = Stack::forwarding(pass_through, None);
+            let sent = request(method, target, headers, "");
+            let sent = if pass_through == PassThrough::Verified { signed(Caller("root"), sent).await } else { sent };
+            assert_eq!(stack.send(sent).await.verdict(), "200", "{method} {target} {pass_through:?}");
+            let (seen, _) = stack.seen.lock().unwrap().pop().unwrap();
+            assert_eq!((seen.method().as_str(), seen.uri().to_string().as_str()), (method, target));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_request_for_two_hosts_goes_nowhere() {
     for method in ["PUT", "DELETE", "GET"] {
         let stack = Stack::storing();
