@@ -22,16 +22,13 @@ use super::respond::{RequestId, Responder};
 use super::target::{Route, Target};
 use crate::auth::identity::Identity;
 use crate::auth::sigv4::{PayloadMode, Presented, Verified};
+use crate::s3::action_map::MAX_BUCKET_BODY;
 use crate::s3::address::{BucketName, path_style_target};
 use crate::s3::checksum::{PayloadHash, hex};
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::{Resign, SignedPayload};
 use crate::s3::hoisted::effective_headers;
 use crate::s3::operation::Query;
-
-/// The most that is read of the body of a `CreateBucket` or `DeleteBucket`, in bytes: a configuration with fifty tags in
-/// escaped XML has less.
-const MAX_BUCKET_BODY: usize = 128 * 1024;
 
 /// The service a [`BucketPolicyLayer`](super::BucketPolicyLayer) makes of an S3 service.
 #[derive(Clone, Debug)]

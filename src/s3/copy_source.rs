@@ -45,7 +45,9 @@ impl CopySource {
             None => (value, None),
             Some((path, query)) => (path, Some(query.strip_prefix("versionId=").ok_or_else(refuse)?)),
         };
-        if version_id == Some("") {
+        // What stands behind these a server may take for something else than the key or the version.
+        let is_ambiguous = |version: &str| version.contains(['&', ';']) || version.contains(char::is_whitespace);
+        if version_id.is_some_and(|version| version.is_empty() || is_ambiguous(version)) || value.contains('#') {
             return Err(refuse());
         }
         let decoded = decode(path).map_err(|_: AddressError| refuse())?;
@@ -125,6 +127,13 @@ mod tests {
             "src/?versionId=1",
             "src/k?versionId=",
             "src/k?",
+            "src/k#",
+            "src/k#?versionId=1",
+            "src/k?versionId=#",
+            "src/k?versionId=&x",
+            "src/k?versionId=a&versionId=b",
+            "src/k?versionId=a;b",
+            "src/k?versionId= ",
             "src/k?versionid=1",
             "src/k?x=1&versionId=1",
             "src/k%",

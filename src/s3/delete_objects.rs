@@ -174,7 +174,7 @@ impl Reading {
                 self.place = Place::Object;
                 match field {
                     Field::Key => self.entry.key.replace(key(&text)?).is_some(),
-                    Field::VersionId if text.is_empty() => {
+                    Field::VersionId if text.trim().is_empty() => {
                         return Err(DeleteObjectsError::Malformed("an empty `VersionId`".to_owned()));
                     }
                     Field::VersionId => self.entry.version_id.replace(text).is_some(),

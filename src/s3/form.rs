@@ -57,6 +57,10 @@ impl Form {
             }
             let (value, behind) = split(behind, delimiter.as_bytes()).ok_or(too_long_or(body, FormError::NoFile))?;
             let value = std::str::from_utf8(value).map_err(|_| FormError::Malformed("a field that is not UTF-8"))?;
+            // Another reader of lines could find a part in there.
+            if value.contains(opening) {
+                return Err(FormError::Malformed("a boundary within a field"));
+            }
             if fields.iter().any(|(name, _)| *name == disposition.name) {
                 return Err(FormError::RepeatedField(disposition.name));
             }
@@ -97,7 +101,11 @@ fn key(fields: &[(String, String)], filename: &str) -> Result<ObjectKey, FormErr
 }
 
 fn boundary(content_type: &str) -> Option<&str> {
-    let (_, parameters) = content_type.split_once(';')?;
+    let (media_type, parameters) = content_type.split_once(';')?;
+    // `boundary*` and `boundary*0` (RFC 2231) are another boundary to whoever reads them.
+    if !media_type.trim().eq_ignore_ascii_case("multipart/form-data") || parameters.contains('*') {
+        return None;
+    }
     let mut found = parameters.split(';').filter_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim())
@@ -123,6 +131,12 @@ impl Disposition {
     fn of(head: &[u8]) -> Result<Self, FormError> {
         let malformed = |what| FormError::Malformed(what);
         let head = std::str::from_utf8(head).map_err(|_| malformed("a head that is not UTF-8"))?;
+        // What is no header in this form, readers of others may take for one, or for the rest of the one before it.
+        let is_token = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let is_header = |line: &str| line.split_once(':').is_some_and(|(name, _)| is_token(name));
+        if head.split("\r\n").any(|line| line.contains(['\r', '\n']) || !is_header(line)) {
+            return Err(malformed("a head with a line that is no header"));
+        }
         let mut found = head.split("\r\n").filter_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-disposition").then_some(value)
@@ -269,6 +283,10 @@ mod tests {
             (vec![("name=\"key\"; name=\"acl\"", "k"), file], "InvalidRequest"),
             (vec![("name=\"key\"", "k"), ("name=\"file\"; filename*=\"UTF-8''x\"", "")], "InvalidRequest"),
             (vec![("name=\"key\"\r\nContent-Disposition: form-data; name=\"x\"", "k"), file], "InvalidRequest"),
+            (vec![("name=\"key\"\nContent-Disposition: form-data; name=\"x\"", "k"), file], "InvalidRequest"),
+            (vec![("name=\"key\";\r\n name2=\"x\"", "k"), file], "InvalidRequest"),
+            (vec![("name=\"key\"\r\nX : y", "k"), file], "InvalidRequest"),
+            (vec![("name=\"key\"", "k\n--x\r\n"), file], "InvalidRequest"),
             (vec![("name=\"key\"", ""), file], "InvalidURI"),
             (vec![("name=\"key\"", "../k"), file], "InvalidURI"),
             (vec![("name=\"key\"", "${filename}"), ("name=\"file\"; filename=\"..\"", "")], "InvalidURI"),
@@ -279,6 +297,9 @@ mod tests {
             (TYPE, "--a b\r\n"),
             ("multipart/form-data", "--x\r\n"),
             ("multipart/form-data; boundary=x; boundary=y", ""),
+            ("multipart/form-data; boundary=x; boundary*=utf-8''y", ""),
+            ("multipart/form-data; boundary=x; boundary*0=y", ""),
+            ("multipart/form-datax; boundary=x", ""),
         ] {
             assert_eq!(Form::parse(content_type, text.as_bytes()), Err(FormError::NoBoundary), "{content_type}");
         }

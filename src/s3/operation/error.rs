@@ -31,8 +31,8 @@ pub enum OperationError {
         /// What it needs beside it.
         parameter: &'static str,
     },
-    /// `versionId` without a value.
-    EmptyVersionId,
+    /// A parameter that names something is there without a value.
+    EmptyParameter(&'static str),
     /// The key's `..` lead out of its bucket.
     KeyOutsideBucket(String),
     /// `OPTIONS` without `Origin` and `Access-Control-Request-Method`.
@@ -57,9 +57,13 @@ impl From<OperationError> for S3Error {
                 .with_field("ResourceType", resource_type(&on)),
             OperationError::MissingParameter { subresource, parameter } => argument(parameter)
                 .with_message(format!("?{subresource} needs the query string parameter {parameter} with this method.")),
-            OperationError::EmptyVersionId => argument("versionId")
-                .with_message("Version id cannot be the empty string")
-                .with_field("ArgumentValue", ""),
+            OperationError::EmptyParameter(name) => {
+                let message = match name {
+                    "versionId" => "Version id cannot be the empty string".to_owned(),
+                    name => format!("The query string parameter {name} needs a value."),
+                };
+                argument(name).with_message(message).with_field("ArgumentValue", "")
+            }
             OperationError::KeyOutsideBucket(key) => Self::new(ErrorCode::InvalidURI).with_field("URI", key),
             OperationError::NotPreflight => Self::new(ErrorCode::BadRequest),
         }
@@ -78,7 +82,7 @@ impl fmt::Display for OperationError {
             Self::SeveralOperations([one, other]) => write!(f, "both `{one}` and `{other}`"),
             Self::MethodNotAllowed { method, on } => write!(f, "`{method}` on `{on}`, which has none"),
             Self::MissingParameter { subresource, parameter } => write!(f, "`?{subresource}` without `{parameter}`"),
-            Self::EmptyVersionId => f.write_str("`versionId` without a value"),
+            Self::EmptyParameter(name) => write!(f, "`{name}` without a value"),
             Self::KeyOutsideBucket(key) => write!(f, "key `{key}` leads out of its bucket"),
             Self::NotPreflight => f.write_str("`OPTIONS` that is no CORS preflight"),
         }

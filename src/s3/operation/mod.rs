@@ -119,13 +119,13 @@ pub fn classify(
     headers: &HeaderMap,
 ) -> Result<Operation, OperationError> {
     let preflight = method == Method::OPTIONS;
+    if preflight && !(headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)) {
+        return Err(OperationError::NotPreflight);
+    }
     // A browser's preflight has the query of the request it asks about, and is none of its operations.
     let subresource = if preflight { None } else { subresource(query)? };
     if let Some(key) = address.key().filter(|key| leaves_its_bucket(key)) {
         return Err(OperationError::KeyOutsideBucket(key.as_str().to_owned()));
-    }
-    if preflight && !(headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)) {
-        return Err(OperationError::NotPreflight);
     }
 
     let bindings = bindings(method, address);
@@ -209,7 +209,7 @@ fn holds(binding: &Binding, name: &str, query: &Query<'_>) -> bool {
     }
 }
 
-/// Refuses parameters that decide something and are there with different values, and a version that is none.
+/// Refuses parameters that decide something and are there with different values, or without the value they need.
 fn decided_once(
     operation: Operation,
     bindings: &[Binding],
@@ -224,14 +224,15 @@ fn decided_once(
     let lists = matches!(operation, Operation::ListObjects | Operation::ListObjectsV2 | Operation::ListObjectVersions);
     let of_lists = if lists { ["prefix", "delimiter", "max-keys"].as_slice() } else { &[] };
     let version = address.key().is_some().then_some(VERSION_ID);
-    let mut deciding = rivals.flat_map(Binding::parameters).chain(of_lists.iter().copied()).chain(version);
-    if let Some(name) = deciding.find(|name| is_repeated(name, query)) {
+    let deciding = || rivals.clone().flat_map(Binding::parameters).chain(of_lists.iter().copied()).chain(version);
+    if let Some(name) = deciding().find(|name| is_repeated(name, query)) {
         return Err(OperationError::RepeatedParameter(name.to_owned()));
     }
-    if version.is_some_and(|name| query.get(name) == Some("")) {
-        return Err(OperationError::EmptyVersionId);
+    // Some stores take one without a value for one that is not there: `DELETE ?uploadId=` deletes the object.
+    match deciding().find(|name| VALUED.contains(name) && query.get(name) == Some("")) {
+        Some(name) => Err(OperationError::EmptyParameter(name)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Whether `..` leads out of the bucket at some point: a store that keeps objects in files could follow it. S3 refuses
@@ -261,6 +262,9 @@ fn scope_name(address: &Address) -> &'static str {
 
 const POLICY: &str = "policy";
 const VERSION_ID: &str = "versionId";
+
+/// The parameters that name something by their value.
+const VALUED: [&str; 5] = ["annotationName", "id", "partNumber", "uploadId", VERSION_ID];
 
 /// Every name that selects an operation of its own, on a bucket or on an object; sorted. Names are case-sensitive.
 const SUBRESOURCES: [&str; 41] = [
