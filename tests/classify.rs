@@ -2,43 +2,21 @@
 #![cfg(feature = "proxy")]
 #![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
+mod line_commands;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
-/// What a command said and how it ended.
-#[derive(Debug)]
-struct Said {
-    out: String,
-    err: String,
-    code: Option<i32>,
-}
+use self::line_commands::{Said, assert_streams_in_little_memory};
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    command.args(["debug", "classify"]).args(arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    line_commands::command(["debug", "classify"], arguments)
 }
 
 fn classify(arguments: &[&str], input: impl AsRef<[u8]>) -> Said {
-    let mut child = command(arguments).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.as_ref().to_vec();
-    // A command that does not read its input may be gone before it is written.
-    let writer = thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    Said {
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-        code: output.status.code(),
-    }
+    line_commands::run(command(arguments), input)
 }
 
 const DOMAINS: [&str; 6] = ["--requests", "-", "--domain", "s3.example.com", "--domain", "EU.s3.example.com"];
@@ -48,7 +26,7 @@ fn answers(requests: &[Value]) -> Vec<Value> {
     let input: String = requests.iter().map(|request| format!("{request}\n")).collect();
     let said = classify(&DOMAINS, input);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
-    said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    said.objects()
 }
 
 fn access(all: &[(&str, &str)]) -> Value {
@@ -259,52 +237,12 @@ fn exit_codes_tell_a_wrong_command_line_from_a_wrong_file() {
     }
 }
 
-const REQUESTS: usize = 100_000;
-/// Far more than a slow machine takes; only what never comes takes so long.
-const EVER: Duration = Duration::from_secs(300);
-
-/// Each answer comes although the input stays open, and neither they nor the requests pile up.
 #[test]
 fn a_hundred_thousand_requests_stream_in_little_memory() {
-    let mut child = command(&DOMAINS).stderr(Stdio::inherit()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let answers = BufReader::new(child.stdout.take().unwrap()).lines();
-    let (all_read, when_all_read) = mpsc::channel::<()>();
-    let writer = thread::spawn(move || {
-        let agent = "a".repeat(1000);
-        for n in 0..REQUESTS {
-            let request =
-                json!({"id": n, "method": "GET", "target": format!("/photos/{n}"), "headers": {"user-agent": agent}});
-            writeln!(stdin, "{request}").unwrap();
-        }
-        // Open until all the answers are there.
-        let _ = when_all_read.recv();
+    let agent = "a".repeat(1000);
+    let request =
+        move |n| json!({"id": n, "method": "GET", "target": format!("/photos/{n}"), "headers": {"user-agent": agent}});
+    assert_streams_in_little_memory(command(&DOMAINS), request, |n, answer| {
+        assert_eq!((&answer["id"], answer["key"].as_str()), (&json!(n), Some(n.to_string().as_str())));
     });
-    let (told, tells) = mpsc::channel();
-    let reader = thread::spawn(move || {
-        for (n, line) in answers.enumerate() {
-            let answer: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            assert_eq!((&answer["id"], answer["key"].as_str()), (&json!(n), Some(n.to_string().as_str())));
-            if n + 1 == REQUESTS {
-                told.send(()).unwrap();
-            }
-        }
-    });
-    let peak = tells.recv_timeout(EVER).map(|()| peak_memory(&child));
-    if peak.is_err() {
-        child.kill().unwrap();
-    }
-    drop(all_read);
-    reader.join().unwrap();
-    let kib = peak.expect("an answer does not come while the input is open");
-    assert!(kib < 64 * 1024, "{kib} KiB");
-    writer.join().unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-}
-
-/// The most that a running process has held, in KiB.
-fn peak_memory(child: &Child) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    peak.trim().strip_suffix(" kB").unwrap().parse().unwrap()
 }

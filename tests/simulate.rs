@@ -1,54 +1,29 @@
-//! `policy simulate`, run as a user would: lines of requests in, a line of answer for each.
+//! `policy simulate`, run as a user would: lines of requests in, a line of answer for each that can be read.
 #![cfg(feature = "proxy")]
 #![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
+mod line_commands;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What a command said and how it ended.
-#[derive(Debug)]
-struct Said {
-    out: String,
-    err: String,
-    code: Option<i32>,
-}
+use self::line_commands::{EVER, Said, assert_streams_in_little_memory};
 
-impl Said {
-    fn objects(&self) -> Vec<Value> {
-        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    fn decisions(&self) -> Vec<Option<String>> {
-        self.objects().iter().map(|object| object["decision"].as_str().map(str::to_owned)).collect()
-    }
+fn decisions(said: &Said) -> Vec<Option<String>> {
+    said.objects().iter().map(|object| object["decision"].as_str().map(str::to_owned)).collect()
 }
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    command.args(["policy", "simulate"]).args(arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    line_commands::command(["policy", "simulate"], arguments)
 }
 
 fn simulate(arguments: &[&str], input: impl AsRef<[u8]>) -> Said {
-    let mut child = command(arguments).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.as_ref().to_vec();
-    // A command that does not read its input may be gone before it is written.
-    let writer = thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    Said {
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-        code: output.status.code(),
-    }
+    line_commands::run(command(arguments), input)
 }
 
 /// Everybody may read, but drafts from the office only.
@@ -165,7 +140,7 @@ fn explanations_name_what_each_statement_missed() {
         assert_eq!(answer["statements"], statements, "{fields}");
     }
     let plain = simulate(&["--requests", "-"], lines(&requests));
-    assert_eq!(plain.decisions(), said.decisions());
+    assert_eq!(decisions(&plain), decisions(&said));
     assert!(plain.objects().iter().all(|answer| answer.get("statements").is_none()), "{plain:?}");
 
     let key_absent = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": "*",
@@ -246,7 +221,7 @@ fn unknown_fields_are_warned_of_once() {
         "warning: standard input: line 1: unknown field `comment` (told once)\n\
          warning: standard input: line 2: unknown field `principal.Account` (told once)\n"
     );
-    assert_eq!(said.decisions(), vec![Some("allow".to_owned()); 3]);
+    assert_eq!(decisions(&said), vec![Some("allow".to_owned()); 3]);
 
     let many: Vec<_> = (0..200).map(|n| request(json!({format!("field{n}"): n}))).collect();
     let said = simulate(&["--requests", "-"], lines(&many));
@@ -278,7 +253,7 @@ fn an_expectation_that_is_not_met_fails() {
                 assert!(said.err.starts_with(&begins), "{expect} {said:?}");
             }
         }
-        assert_eq!(said.decisions().len(), requests.len());
+        assert_eq!(decisions(&said).len(), requests.len());
     }
 
     let mut own = [allow, explicit, implicit];
@@ -348,58 +323,19 @@ fn a_reader_that_has_gone_is_not_complained_of() {
     }
 }
 
-const REQUESTS: usize = 100_000;
-/// Far more than a slow machine takes; only what never comes takes so long.
-const EVER: Duration = Duration::from_secs(300);
-
-/// The answer to each request comes although the input stays open, and meanwhile neither it nor the answers pile up.
 #[test]
 fn a_hundred_thousand_requests_stream_in_little_memory() {
-    let mut child = command(&["--requests", "-"]).stderr(Stdio::inherit()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let answers = BufReader::new(child.stdout.take().unwrap()).lines();
-    let (all_read, when_all_read) = mpsc::channel::<()>();
-    let writer = thread::spawn(move || {
-        for n in 0..REQUESTS {
-            // 100 policies again and again, and now and then one that is never seen again; each line more than 1 KiB.
-            let sid = if n % 50 == 0 { n } else { n % 100 };
-            let mut policy = policy();
-            policy["Statement"][0]["Sid"] = json!(format!("S{sid}"));
-            let agent = "a".repeat(700);
-            let request = request(json!({"id": n, "bucket_policy": policy, "context": {"aws:UserAgent": agent}}));
-            writeln!(stdin, "{request}").unwrap();
-        }
-        // Open until all the answers are there.
-        let _ = when_all_read.recv();
+    let with_a_policy = |n| {
+        // 100 policies again and again, and now and then one that is never seen again; each line more than 1 KiB.
+        let sid = if n % 50 == 0 { n } else { n % 100 };
+        let mut policy = policy();
+        policy["Statement"][0]["Sid"] = json!(format!("S{sid}"));
+        let agent = "a".repeat(700);
+        request(json!({"id": n, "bucket_policy": policy, "context": {"aws:UserAgent": agent}}))
+    };
+    assert_streams_in_little_memory(command(&["--requests", "-"]), with_a_policy, |n, answer| {
+        assert_eq!((&answer["id"], &answer["decision"]), (&json!(n), &json!("allow")), "{answer}");
     });
-    let (told, tells) = mpsc::channel();
-    let reader = thread::spawn(move || {
-        for (n, line) in answers.enumerate() {
-            let answer: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            assert_eq!((&answer["id"], &answer["decision"]), (&json!(n), &json!("allow")), "{answer}");
-            if n + 1 == REQUESTS {
-                told.send(()).unwrap();
-            }
-        }
-    });
-    let answered = tells.recv_timeout(EVER);
-    let peak = answered.map(|()| peak_memory(&child));
-    if peak.is_err() {
-        child.kill().unwrap();
-    }
-    drop(all_read);
-    reader.join().unwrap();
-    let kib = peak.expect("an answer does not come while the input is open");
-    assert!(kib < 64 * 1024, "{kib} KiB");
-    writer.join().unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-}
-
-/// The most that a running process has held, in KiB.
-fn peak_memory(child: &Child) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    peak.trim().strip_suffix(" kB").unwrap().parse().unwrap()
 }
 
 #[test]

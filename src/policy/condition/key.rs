@@ -47,9 +47,7 @@ impl Key {
         };
         Self { name, tag: tag.map(Box::from) }
     }
-}
 
-impl Key {
     pub(in crate::policy) fn is_source_ip(&self) -> bool {
         matches!(self, Self { name: Name::Listed(SOURCE_IP), tag: None })
     }

@@ -103,14 +103,7 @@ impl<'d> Draft<'d> {
     pub(super) fn compile(self, report: &mut Report<'_>, place: Place<'_>, version: Version) -> Condition {
         Condition::new(self.tests.into_iter().map(|(parsed, operator, member)| {
             let values: Box<[Box<str>]> = scalars(&member.value).map(Box::from).collect();
-            let expands = matches!(
-                parsed.comparison,
-                Comparison::StringEquals
-                    | Comparison::StringEqualsIgnoreCase
-                    | Comparison::StringLike
-                    | Comparison::Arn
-            );
-            for text in values.iter().filter(|_| expands) {
+            for text in values.iter().filter(|_| parsed.comparison.expands_variables()) {
                 if Pattern::compile(text, version, Wildcards::Match).1.malformed {
                     let place = place.member(&operator.name);
                     let what = "a \"${\" in the values begins no policy variable and stands for itself";

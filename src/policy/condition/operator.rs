@@ -8,17 +8,17 @@ use std::cmp::Ordering;
 /// An operator, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::policy) struct Operator {
-    pub(super) qualifier: Qualifier,
+    qualifier: Qualifier,
     pub(in crate::policy) comparison: Comparison,
     /// It holds where no value matches: `StringNotEquals` and its like.
-    pub(in crate::policy) negated: bool,
+    negated: bool,
     /// It holds where the key is absent.
-    pub(in crate::policy) if_exists: bool,
+    if_exists: bool,
 }
 
 /// Of how many of the request's values the comparison must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::policy) enum Qualifier {
+enum Qualifier {
     /// There is no qualifier: the key should have one value. Of several, any may match; where the operator is negated, none
     /// may.
     None,
@@ -103,15 +103,18 @@ impl Operator {
 
     /// Whether it demands that the key have one of the policy's values, so that a request without any of them is never meant.
     pub(in crate::policy) fn demands_a_value(self) -> bool {
-        let positive = matches!(
-            self.comparison,
-            Comparison::StringEquals
-                | Comparison::StringEqualsIgnoreCase
-                | Comparison::StringLike
-                | Comparison::Arn
-                | Comparison::IpAddress
-        );
+        let positive = self.comparison.expands_variables() || self.comparison == Comparison::IpAddress;
         positive && !self.negated && !self.if_exists && self.qualifier != Qualifier::ForAllValues
+    }
+}
+
+impl Comparison {
+    /// Whether policy variables may stand in the values: in those that are compared as texts or as ARNs.
+    pub(super) fn expands_variables(self) -> bool {
+        match self {
+            Self::StringEquals | Self::StringEqualsIgnoreCase | Self::StringLike | Self::Arn => true,
+            Self::Numeric(_) | Self::Date(_) | Self::Bool | Self::Binary | Self::IpAddress | Self::Null => false,
+        }
     }
 }
 
