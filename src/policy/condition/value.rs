@@ -89,9 +89,12 @@ fn compare_mixed(integer: i128, decimal: f64) -> Ordering {
     }
 }
 
-/// A moment, in nanoseconds since 1970; what is finer is cut off.
+/// A moment, in seconds since 1970 and nanoseconds on top; what is finer is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment(i128);
+pub(super) struct Moment {
+    seconds: i128,
+    nanoseconds: i128,
+}
 
 const SECOND: i128 = 1_000_000_000;
 
@@ -100,11 +103,11 @@ impl Moment {
     /// digits are a year.
     pub(super) fn parse(text: &str) -> Option<Self> {
         iso_date(text).or_else(|| match Number::parse(text)? {
-            Number::Integer(seconds) => Some(Self(seconds.saturating_mul(SECOND))),
+            Number::Integer(seconds) => Some(Self { seconds, nanoseconds: 0 }),
             Number::Decimal(seconds) => {
                 // Beyond any date: the conversion keeps it at the end of the range.
                 let (whole, fraction) = (seconds.floor(), seconds - seconds.floor());
-                Some(Self(i128::from(whole as i64) * SECOND + (fraction * 1e9) as i128))
+                Some(Self { seconds: whole as i128, nanoseconds: (fraction * 1e9) as i128 })
             }
         })
     }
@@ -128,7 +131,8 @@ fn iso_date(text: &str) -> Option<Moment> {
         Some(time) => day.and_then(|_| iso_time(time))?,
     };
     let days = i128::from(date.to_julian_day() - UNIX_EPOCH_JULIAN_DAY);
-    Some(Moment(days * 86_400 * SECOND + of_day))
+    let seconds = days * 86_400 + of_day.div_euclid(SECOND);
+    Some(Moment { seconds, nanoseconds: of_day.rem_euclid(SECOND) })
 }
 
 const UNIX_EPOCH_JULIAN_DAY: i32 = 2_440_588;
@@ -280,8 +284,19 @@ mod tests {
         ] {
             assert_eq!(Moment::parse(one), Moment::parse(other), "{one} {other}");
         }
-        let rising =
-            ["-1e300", "0", "2025-12-31T23:59:59.999999999Z", "2026", "2026-01-01T00:00:00.000000001Z", "1e300"];
+        let rising = [
+            "-1e300",
+            "-1e30",
+            "-1.5",
+            "-1",
+            "0",
+            "2025-12-31T23:59:59.999999999Z",
+            "2026",
+            "2026-01-01T00:00:00.000000001Z",
+            "18446744073709551615",
+            "1e30",
+            "1e300",
+        ];
         for pair in rising.windows(2) {
             assert!(Moment::parse(pair[0]) < Moment::parse(pair[1]), "{pair:?}");
         }
