@@ -14,5 +14,6 @@ pub mod form;
 pub mod forward;
 pub mod hoisted;
 pub mod operation;
+pub mod public_access_block;
 pub mod xml;
 mod xml_body;
