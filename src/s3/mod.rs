@@ -2,6 +2,7 @@
 //!
 //! Pure: no IO, no async, no clock.
 
+pub mod acl;
 pub mod action_map;
 pub mod address;
 pub mod aws_chunked;
