@@ -11,7 +11,10 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use portcullis::policy::{AccountId, Policy};
 use portcullis::s3::address::BucketName;
-use portcullis::store::{Change, MemoryRegistry, MemoryStore, OwnerRegistry, PolicyStore, REVISIONS_KEPT, Revision};
+use portcullis::s3::public_access_block::PublicAccessBlock;
+use portcullis::store::{
+    Change, InForce, MemoryRegistry, MemoryStore, OwnerRegistry, PolicyStore, REVISIONS_KEPT, Revision,
+};
 
 fn bucket(name: &str) -> BucketName {
     BucketName::parse(name).unwrap()
@@ -41,12 +44,36 @@ async fn put(store: &dyn PolicyStore, name: &str, n: u64) -> u64 {
     store.put(&bucket(name), document(name, n), compiled(name, n), change(n)).await.unwrap()
 }
 
+/// One of the sixteen public access blocks there are.
+fn block(n: u64) -> PublicAccessBlock {
+    PublicAccessBlock {
+        block_public_acls: n & 1 != 0,
+        ignore_public_acls: n & 2 != 0,
+        block_public_policy: n & 4 != 0,
+        restrict_public_buckets: n & 8 != 0,
+    }
+}
+
+async fn put_block(store: &dyn PolicyStore, name: &str, n: u64) {
+    store.put_public_access_block(&bucket(name), block(n), change(n)).await.unwrap();
+}
+
+/// The document of the policy in force and the public access block.
+async fn in_force(store: &dyn PolicyStore, name: &str) -> (Option<Bytes>, Option<PublicAccessBlock>) {
+    let InForce { policy, public_access_block } = store.in_force(&bucket(name)).await.unwrap();
+    (policy.map(|record| record.document.clone()), public_access_block)
+}
+
 async fn conformance(store: Arc<dyn PolicyStore>) {
     a_policy_comes_back_as_it_was_put(&*store).await;
     buckets_do_not_mix(&*store).await;
     a_deletion_is_a_revision_without_document(&*store).await;
     the_history_is_bounded(&*store).await;
     a_purged_bucket_starts_clean(&*store).await;
+    a_public_access_block_comes_back_as_it_was_put(&*store).await;
+    a_policy_and_a_block_leave_each_other_alone(&*store).await;
+    a_purge_takes_the_block_away(&*store).await;
+    policy_and_block_are_read_as_of_one_moment(&store).await;
     writers_and_readers_at_once(&store).await;
 }
 
@@ -133,6 +160,97 @@ async fn a_purged_bucket_starts_clean(store: &dyn PolicyStore) {
 
     assert!(store.delete(&bucket(name), change(4)).await.unwrap());
     assert!(store.purge(&bucket(name)).await.unwrap(), "a deleted policy has a history to forget");
+}
+
+async fn a_public_access_block_comes_back_as_it_was_put(store: &dyn PolicyStore) {
+    let (name, other) = ("blocked", "blocked.2");
+    assert_eq!(in_force(store, name).await, (None, None));
+    assert!(!store.delete_public_access_block(&bucket(name), change(0)).await.unwrap(), "nothing was there");
+    for n in 0..16 {
+        put_block(store, name, n).await;
+        assert_eq!(in_force(store, name).await, (None, Some(block(n))));
+    }
+    put_block(store, other, 3).await;
+    assert!(store.delete_public_access_block(&bucket(name), change(16)).await.unwrap());
+    assert_eq!(in_force(store, name).await, (None, None));
+    assert!(!store.delete_public_access_block(&bucket(name), change(17)).await.unwrap(), "it is gone already");
+    put_block(store, name, 0).await;
+    assert_eq!(in_force(store, name).await, (None, Some(block(0))), "all off is not the same as none");
+    assert_eq!(in_force(store, other).await, (None, Some(block(3))));
+}
+
+async fn a_policy_and_a_block_leave_each_other_alone(store: &dyn PolicyStore) {
+    let name = "beside";
+    put_block(store, name, 1).await;
+    assert!(store.get(&bucket(name)).await.unwrap().is_none());
+    assert!(!store.delete(&bucket(name), change(1)).await.unwrap(), "a block is no policy");
+    assert_eq!(store.history(&bucket(name)).await.unwrap(), [], "nor in its history");
+
+    let revision = put(store, name, 2).await;
+    put_block(store, name, 2).await;
+    let found = store.in_force(&bucket(name)).await.unwrap().policy.expect("put");
+    assert_eq!((found.revision, &found.document, &found.change), (revision, &document(name, 2), &change(2)));
+    assert_eq!(in_force(store, name).await, (Some(document(name, 2)), Some(block(2))));
+    assert!(store.delete(&bucket(name), change(3)).await.unwrap());
+    assert_eq!(in_force(store, name).await, (None, Some(block(2))));
+    put(store, name, 4).await;
+    assert!(store.delete_public_access_block(&bucket(name), change(5)).await.unwrap());
+    assert_eq!(in_force(store, name).await, (Some(document(name, 4)), None));
+    assert_eq!(store.history(&bucket(name)).await.unwrap().len(), 3);
+}
+
+async fn a_purge_takes_the_block_away(store: &dyn PolicyStore) {
+    let name = "purged-block";
+    for (n, (policy, taken)) in (0..).zip([(false, false), (true, false), (false, true)]) {
+        if policy {
+            put(store, name, n).await;
+        }
+        put_block(store, name, n).await;
+        if taken {
+            assert!(store.delete_public_access_block(&bucket(name), change(n)).await.unwrap());
+        }
+        assert!(store.purge(&bucket(name)).await.unwrap(), "there was a block, or is a note that it was taken away");
+        assert_eq!(in_force(store, name).await, (None, None));
+        assert!(!store.purge(&bucket(name)).await.unwrap(), "it is forgotten already");
+    }
+}
+
+/// A writer puts policy 1, block 1, policy 2, block 2, and so on. Whoever looks must see the block of the policy's number
+/// or of the one before; a later one was never in force together with it.
+async fn policy_and_block_are_read_as_of_one_moment(store: &Arc<dyn PolicyStore>) {
+    const ROUNDS: u64 = 300;
+    let name = "moment";
+    put(&**store, name, 0).await;
+    put_block(&**store, name, 0).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (store, stopped) = (Arc::clone(store), stopped.clone());
+            tokio::spawn(async move {
+                while !*stopped.borrow() {
+                    let InForce { policy, public_access_block } = store.in_force(&bucket(name)).await.unwrap();
+                    let policy = policy.expect("never without a policy");
+                    let n = policy.change.at.duration_since(change(0).at).unwrap().as_secs();
+                    let found = public_access_block.expect("never without a block");
+                    assert!(
+                        found == block(n) || n > 0 && found == block(n - 1),
+                        "policy {n} was never in force with {found:?}"
+                    );
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for n in 1..=ROUNDS {
+        put(&**store, name, n).await;
+        assert_eq!(in_force(&**store, name).await, (Some(document(name, n)), Some(block(n - 1))));
+        put_block(&**store, name, n).await;
+        assert_eq!(in_force(&**store, name).await, (Some(document(name, n)), Some(block(n))));
+    }
+    stop.send(true).unwrap();
+    for reader in readers {
+        reader.await.unwrap();
+    }
 }
 
 async fn writers_and_readers_at_once(store: &Arc<dyn PolicyStore>) {
@@ -239,11 +357,18 @@ mod redb {
                 let record = store.get(&bucket("photos")).await.unwrap().expect("put before");
                 assert_eq!((record.revision, &record.document), (*before, &document("photos", n - 1)), "opening {n}");
                 assert_eq!(record.change, change(n - 1), "opening {n}");
+                assert_eq!(in_force(&store, "photos").await, (Some(document("photos", n - 1)), Some(block(n - 1))));
+                assert_eq!(in_force(&store, "blocked").await, (None, Some(block(n - 1))), "opening {n}");
                 assert_eq!(store.registry().get(&bucket("photos")).await.unwrap().as_ref(), Some(&account));
             }
             assert!(store.get(&bucket("deleted")).await.unwrap().is_none(), "opening {n}");
             put(&store, "deleted", n).await;
             assert!(store.delete(&bucket("deleted"), change(n)).await.unwrap(), "opening {n}");
+            assert_eq!(in_force(&store, "deleted").await, (None, None), "opening {n}");
+            put_block(&store, "deleted", n).await;
+            assert!(store.delete_public_access_block(&bucket("deleted"), change(n)).await.unwrap(), "opening {n}");
+            put_block(&store, "photos", n).await;
+            put_block(&store, "blocked", n).await;
             store.registry().set(&bucket("photos"), &account).await.unwrap();
             revisions.push(put(&store, "photos", n).await);
         }
@@ -256,6 +381,7 @@ mod redb {
         assert!(store.purge(&bucket("photos")).await.unwrap());
         drop(store);
         let store = RedbStore::open(&path).unwrap();
+        assert_eq!(in_force(&store, "photos").await, (None, None));
         assert!(put(&store, "photos", 99).await > revisions[29], "not even a purge brings a number back");
     }
 }

@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use portcullis::policy::Policy;
 use portcullis::s3::address::BucketName;
+use portcullis::s3::public_access_block::PublicAccessBlock;
 use portcullis::store::redb::OpenError;
 use portcullis::store::{Change, PolicyStore, RedbStore, StoreError};
 
@@ -61,25 +62,55 @@ async fn make(store: &RedbStore, name: &str, n: u64) -> Result<(), StoreError> {
     }
 }
 
+/// What change `n` makes of a public access block: none, for the last of each [`PERIOD`]. It differs from that of the
+/// change before and of the one after.
+fn block(n: u64) -> Option<PublicAccessBlock> {
+    (n % PERIOD != PERIOD - 1).then_some(PublicAccessBlock {
+        block_public_acls: n & 1 != 0,
+        ignore_public_acls: n & 2 != 0,
+        block_public_policy: n & 4 != 0,
+        restrict_public_buckets: n & 8 != 0,
+    })
+}
+
+async fn make_block(store: &RedbStore, name: &str, n: u64) -> Result<(), StoreError> {
+    match block(n) {
+        Some(block) => store.put_public_access_block(&bucket(name), block, change(n)).await,
+        None => store.delete_public_access_block(&bucket(name), change(n)).await.map(|_| ()),
+    }
+}
+
 /// The second process. In a plain test run there is nothing for it to do.
 #[tokio::test]
 async fn in_the_second_process_changes_are_made_until_the_kill() {
     let (Ok(file), Ok(first)) = (std::env::var(FILE), std::env::var(FIRST)) else { return };
     let first: u64 = first.parse().unwrap();
     let store = RedbStore::open(file).unwrap();
-    let writers = BUCKETS.map(|name| {
+    // One write a line, so that lines do not mix. It starts a new one: the test harness leaves its own open.
+    let say = |what: &str, name, n| {
+        std::io::stdout().write_all(format!("\nacknowledged {what} {name} {n}\n").as_bytes()).unwrap();
+    };
+    let policies = BUCKETS.map(|name| {
         let store = store.clone();
         tokio::spawn(async move {
             for n in first.. {
                 make(&store, name, n).await.unwrap();
-                // One write a line, so that lines do not mix. It starts a new one: the test harness leaves its own open.
-                std::io::stdout().write_all(format!("\nacknowledged {name} {n}\n").as_bytes()).unwrap();
+                say("policy", name, n);
+            }
+        })
+    });
+    let blocks = BUCKETS.map(|name| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for n in first.. {
+                make_block(&store, name, n).await.unwrap();
+                say("block", name, n);
             }
         })
     });
     // Whatever happens to the first process, this one does not outlive it for long.
     let _ = tokio::time::timeout(Duration::from_secs(60), async {
-        for writer in writers {
+        for writer in policies.into_iter().chain(blocks) {
             writer.await.unwrap();
         }
     })
@@ -131,21 +162,22 @@ async fn a_kill_at_any_instant_loses_no_acknowledged_change() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("policies.redb");
     let mut acknowledged: HashMap<&str, u64> = HashMap::new();
+    let mut acknowledged_blocks: HashMap<&str, u64> = HashMap::new();
     let mut first = 0u64;
     for round in 0..ROUNDS {
         let mut child = start(&path, first);
-        let lines_before_kill = 1 + getrandom::u32().unwrap() % 40;
+        let lines_before_kill = 1 + getrandom::u32().unwrap() % 80;
         let output = BufReader::new(child.stdout.take().unwrap());
         let mut seen = 0;
         let mut killed = false;
         // Up to the end of the output: what was said before the kill took effect counts too.
         for line in output.lines() {
             let line = line.unwrap();
-            let Some((name, n)) = line.strip_prefix("acknowledged ").and_then(|said| said.split_once(' ')) else {
-                continue;
-            };
+            let Some(said) = line.strip_prefix("acknowledged ") else { continue };
+            let [what, name, n] = said.split(' ').collect::<Vec<_>>().try_into().unwrap();
             let name = *BUCKETS.iter().find(|bucket| **bucket == name).unwrap();
-            acknowledged.insert(name, n.parse().unwrap());
+            let told = if what == "policy" { &mut acknowledged } else { &mut acknowledged_blocks };
+            told.insert(name, n.parse().unwrap());
             seen += 1;
             if seen == 1 {
                 let error = RedbStore::open(&path).expect_err("the other process has it open");
@@ -178,9 +210,22 @@ async fn a_kill_at_any_instant_loses_no_acknowledged_change() {
                 assert_eq!(revision.document, document(name, n), "round {round}, {name}, change {n}");
             }
             acknowledged.extend(newest.map(|newest| (name, newest)));
+
+            // The block does not tell its number, but it is not that of the change before or after.
+            let last = acknowledged_blocks.get(name).copied();
+            let next = last.filter(|last| *last >= first).map_or(first, |last| last + 1);
+            let found = store.in_force(&bucket(name)).await.unwrap().public_access_block;
+            if found != last.and_then(block) {
+                assert_eq!(found, block(next), "round {round}, {name}: {last:?} was acknowledged");
+                acknowledged_blocks.insert(name, next);
+            }
         }
         // The next process starts past every number used, and with a put: a deletion of what is not there is no change.
-        first = acknowledged.values().max().map_or(0, |newest| (newest + 1).next_multiple_of(PERIOD));
+        first = acknowledged
+            .values()
+            .chain(acknowledged_blocks.values())
+            .max()
+            .map_or(0, |newest| (newest + 1).next_multiple_of(PERIOD));
     }
-    assert!(first > 0, "nothing was ever acknowledged");
+    assert!(first > 0 && !acknowledged_blocks.is_empty(), "nothing was ever acknowledged");
 }

@@ -1,19 +1,20 @@
-//! Policies in memory: for a Layer used alone, and for tests.
+//! Policies and public access blocks in memory: for a Layer used alone, and for tests.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
-use super::{BoxFuture, Change, PolicyRecord, PolicyStore, REVISIONS_KEPT, Revision, StoreError};
+use super::{BoxFuture, Change, InForce, PolicyRecord, PolicyStore, REVISIONS_KEPT, Revision, StoreError};
 use crate::policy::Policy;
 use crate::s3::address::BucketName;
+use crate::s3::public_access_block::PublicAccessBlock;
 
 /// A [`PolicyStore`] that is gone with the process. It needs no runtime and never fails.
 ///
 /// Nothing is durable here beyond the process; all else that the trait promises holds.
 #[derive(Debug, Default)]
-pub struct MemoryStore(Mutex<Contents>);
+pub struct MemoryStore(RwLock<Contents>);
 
 #[derive(Debug, Default)]
 struct Contents {
@@ -24,7 +25,7 @@ struct Contents {
 
 #[derive(Debug, Default)]
 struct Entry {
-    in_force: Option<Arc<PolicyRecord>>,
+    in_force: InForce,
     /// Newest first.
     history: VecDeque<Revision>,
 }
@@ -35,8 +36,12 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn contents(&self) -> MutexGuard<'_, Contents> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Contents> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Contents> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -56,7 +61,13 @@ impl Entry {
 
 impl PolicyStore for MemoryStore {
     fn get<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Option<Arc<PolicyRecord>>, StoreError>> {
-        Box::pin(async move { Ok(self.contents().buckets.get(bucket).and_then(|entry| entry.in_force.clone())) })
+        Box::pin(async move { Ok(self.read().buckets.get(bucket).and_then(|entry| entry.in_force.policy.clone())) })
+    }
+
+    fn in_force<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<InForce, StoreError>> {
+        Box::pin(
+            async move { Ok(self.read().buckets.get(bucket).map(|entry| entry.in_force.clone()).unwrap_or_default()) },
+        )
     }
 
     fn put<'a>(
@@ -67,36 +78,60 @@ impl PolicyStore for MemoryStore {
         change: Change,
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
         Box::pin(async move {
-            let mut contents = self.contents();
+            let mut contents = self.write();
             let revision = contents.next_revision();
             let entry = contents.buckets.entry(bucket.clone()).or_default();
             entry.record(Revision { revision, document: Some(document.clone()), change: change.clone() });
-            entry.in_force = Some(Arc::new(PolicyRecord { document, policy, revision, change }));
+            entry.in_force.policy = Some(Arc::new(PolicyRecord { document, policy, revision, change }));
             Ok(revision)
         })
     }
 
     fn delete<'a>(&'a self, bucket: &'a BucketName, change: Change) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(async move {
-            let mut contents = self.contents();
-            if contents.buckets.get(bucket).is_none_or(|entry| entry.in_force.is_none()) {
+            let mut contents = self.write();
+            if contents.buckets.get(bucket).is_none_or(|entry| entry.in_force.policy.is_none()) {
                 return Ok(false);
             }
             let revision = contents.next_revision();
             let entry = contents.buckets.entry(bucket.clone()).or_default();
             entry.record(Revision { revision, document: None, change });
-            entry.in_force = None;
+            entry.in_force.policy = None;
             Ok(true)
         })
     }
 
+    fn put_public_access_block<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        block: PublicAccessBlock,
+        _: Change,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.write().buckets.entry(bucket.clone()).or_default().in_force.public_access_block = Some(block);
+            Ok(())
+        })
+    }
+
+    fn delete_public_access_block<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        _: Change,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let mut contents = self.write();
+            let before = contents.buckets.get_mut(bucket).and_then(|entry| entry.in_force.public_access_block.take());
+            Ok(before.is_some())
+        })
+    }
+
     fn purge<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(async move { Ok(self.contents().buckets.remove(bucket).is_some()) })
+        Box::pin(async move { Ok(self.write().buckets.remove(bucket).is_some()) })
     }
 
     fn history<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Vec<Revision>, StoreError>> {
         Box::pin(async move {
-            let contents = self.contents();
+            let contents = self.read();
             Ok(contents.buckets.get(bucket).map(|entry| entry.history.iter().cloned().collect()).unwrap_or_default())
         })
     }

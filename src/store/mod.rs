@@ -1,4 +1,4 @@
-//! Where policies live: [`PolicyStore`], its records and its implementations.
+//! Where policies and public access blocks live: [`PolicyStore`], its records and its implementations.
 
 pub mod memory;
 #[cfg(feature = "proxy")]
@@ -20,6 +20,7 @@ use bytes::Bytes;
 
 use crate::policy::Policy;
 use crate::s3::address::BucketName;
+use crate::s3::public_access_block::PublicAccessBlock;
 
 /// The future a store returns: boxed, so that the traits can be used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -27,7 +28,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// How many revisions of a bucket's policy are kept.
 pub const REVISIONS_KEPT: usize = 20;
 
-/// Durable storage of bucket policies.
+/// Durable storage of bucket policies, and of the public access blocks beside them.
 ///
 /// Two writes to one bucket end with one of the two; a read sees the old policy or the new one; once a write's future
 /// is ready with `Ok`, it survives a crash and every later read through this store sees it.
@@ -37,6 +38,12 @@ pub trait PolicyStore: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`] when it cannot be known. Never `Ok(None)` because of an error.
     fn get<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Option<Arc<PolicyRecord>>, StoreError>>;
+
+    /// What is in force for `bucket`: policy and public access block, as of one moment.
+    ///
+    /// # Errors
+    /// [`StoreError`] when either cannot be known.
+    fn in_force<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<InForce, StoreError>>;
 
     /// Puts a policy in force and answers its revision once it is durable.
     ///
@@ -56,7 +63,29 @@ pub trait PolicyStore: Send + Sync + 'static {
     /// [`StoreError`], as for [`put`](Self::put).
     fn delete<'a>(&'a self, bucket: &'a BucketName, change: Change) -> BoxFuture<'a, Result<bool, StoreError>>;
 
-    /// Forgets all about a bucket that no longer exists, its history too. `Ok(false)` where nothing was known.
+    /// Puts a public access block in force, in place of any other; ready once it is durable.
+    ///
+    /// # Errors
+    /// [`StoreError`], as for [`put`](Self::put).
+    fn put_public_access_block<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        block: PublicAccessBlock,
+        change: Change,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Takes the public access block out of force, durably. `Ok(false)` where there was none.
+    ///
+    /// # Errors
+    /// [`StoreError`], as for [`put`](Self::put).
+    fn delete_public_access_block<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        change: Change,
+    ) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// Forgets all about a bucket that no longer exists: its policy with the history, and its public access block.
+    /// `Ok(false)` where nothing was known.
     ///
     /// # Errors
     /// [`StoreError`], as for [`put`](Self::put).
@@ -78,7 +107,7 @@ pub trait PolicySource: Send + Sync + 'static {
     fn policy<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Option<Arc<Policy>>, StoreError>>;
 }
 
-/// Who changed a policy, when, and in which request.
+/// Who changed a policy or a public access block, when, and in which request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// When.
@@ -100,6 +129,15 @@ pub struct PolicyRecord {
     pub revision: u64,
     /// The change that put it in force.
     pub change: Change,
+}
+
+/// What a request to a bucket is decided by.
+#[derive(Clone, Debug, Default)]
+pub struct InForce {
+    /// The policy, where there is one.
+    pub policy: Option<Arc<PolicyRecord>>,
+    /// The public access block, where there is one.
+    pub public_access_block: Option<PublicAccessBlock>,
 }
 
 /// One entry of a bucket's history.

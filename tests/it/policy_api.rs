@@ -12,7 +12,8 @@ use portcullis::ownership::Ownership;
 use portcullis::policy::{AccountId, Policy};
 use portcullis::s3::address::BucketName;
 use portcullis::s3::forward::Resign;
-use portcullis::store::{BoxFuture, Change, PolicyRecord, PolicyStore, Revision, StoreError};
+use portcullis::s3::public_access_block::PublicAccessBlock;
+use portcullis::store::{BoxFuture, Change, InForce, PolicyRecord, PolicyStore, Revision, StoreError};
 use portcullis::{ChangeKind, Handler, Outcome, PassThrough, RequestBody};
 use tower::{ServiceExt, service_fn};
 use tower_layer::Layer;
@@ -326,6 +327,10 @@ impl PolicyStore for Silent {
         Box::pin(async { Ok(None) })
     }
 
+    fn in_force<'a>(&'a self, _: &'a BucketName) -> BoxFuture<'a, Result<InForce, StoreError>> {
+        Box::pin(async { Ok(InForce::default()) })
+    }
+
     fn put<'a>(
         &'a self,
         _: &'a BucketName,
@@ -337,6 +342,23 @@ impl PolicyStore for Silent {
     }
 
     fn delete<'a>(&'a self, _: &'a BucketName, _: Change) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn put_public_access_block<'a>(
+        &'a self,
+        _: &'a BucketName,
+        _: PublicAccessBlock,
+        _: Change,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn delete_public_access_block<'a>(
+        &'a self,
+        _: &'a BucketName,
+        _: Change,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(std::future::pending())
     }
 

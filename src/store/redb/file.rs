@@ -12,13 +12,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ::redb::backends::FileBackend;
 use ::redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
+    Builder, Database, DatabaseError, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+    TableError,
 };
 
-use super::index::{Index, Lookup};
+use super::index::{Block, Index, Known, Lookup, State};
 use super::record::{self, Damage};
 use crate::policy::{AccountId, Policy};
 use crate::s3::address::BucketName;
+use crate::s3::public_access_block::PublicAccessBlock;
 use crate::store::{PolicyRecord, REVISIONS_KEPT, Revision, StoreError};
 
 /// Bucket -> its newest revision.
@@ -27,6 +29,8 @@ pub(super) const HEADS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(
 pub(super) const REVISIONS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("revisions");
 /// Bucket -> the account that created it.
 pub(super) const OWNERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("owners");
+/// Bucket -> the last change of its public access block. Files of older releases have no such table.
+pub(super) const BLOCKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("public-access-blocks");
 /// [`FORMAT`] and [`LAST_REVISION`].
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
@@ -205,12 +209,13 @@ impl StoreFile {
         result
     }
 
-    /// The policy in force, compiled: from memory, or from the file and into memory.
-    pub(super) fn in_force(&self, bucket: &BucketName) -> Result<Option<Arc<PolicyRecord>>, Fault> {
+    /// The policy in force, compiled, from memory, or from the file and into memory; and the block of the same moment.
+    pub(super) fn in_force(&self, bucket: &BucketName) -> Result<(Option<Arc<PolicyRecord>>, Block), Fault> {
         loop {
-            let revision = match self.index.look_up(bucket) {
-                Lookup::Absent => return Ok(None),
-                Lookup::Compiled(record) => return Ok(Some(record)),
+            let State { policy, block } = self.index.look_up(bucket);
+            let revision = match policy {
+                Lookup::Absent => return Ok((None, block)),
+                Lookup::Compiled(record) => return Ok((Some(record), block)),
                 Lookup::Unreadable(reason) => return Err(Fault::Record(reason)),
                 Lookup::InFile(revision) => revision,
             };
@@ -220,11 +225,11 @@ impl StoreFile {
                 Err(Fault::File(reason)) => return Err(Fault::File(reason)),
             };
             // Else another revision came into force meanwhile, and this one may have been dropped from the file.
-            if self.index.loaded(bucket, revision, read.clone()) {
+            if let Some(block) = self.index.loaded(bucket, revision, read.clone()) {
                 if let Err(reason) = &read {
                     unreadable(bucket, reason);
                 }
-                return read.map(Some).map_err(Fault::Record);
+                return read.map(|record| (Some(record), block)).map_err(Fault::Record);
             }
         }
     }
@@ -276,7 +281,7 @@ impl StoreFile {
             Fault::Record(reason) => damaged(reason),
             Fault::File(reason) => OpenError::Io { path: self.path.clone(), reason },
         })?;
-        self.index.replace(contents.heads);
+        self.index.replace(contents.known);
         // A number that was given to a change whose commit failed is not given again: the change may be in the file.
         self.last_revision.fetch_max(contents.last_revision, Ordering::Relaxed);
         let opening = self.openings.fetch_add(1, Ordering::Relaxed);
@@ -355,7 +360,7 @@ fn open_database(path: &Path) -> Result<Database, DatabaseError> {
 }
 
 struct Contents {
-    heads: HashMap<BucketName, Result<u64, String>>,
+    known: Known,
     last_revision: u64,
 }
 
@@ -366,7 +371,7 @@ fn contents(database: &Database) -> Result<Contents, Fault> {
         Ok(meta) => meta,
         Err(TableError::TableDoesNotExist(_)) => {
             initialise(database)?;
-            return Ok(Contents { heads: HashMap::new(), last_revision: 0 });
+            return Ok(Contents { known: Known::default(), last_revision: 0 });
         }
         Err(e) => return Err(e.into()),
     };
@@ -379,7 +384,7 @@ fn contents(database: &Database) -> Result<Contents, Fault> {
         None => return Err(Fault::Record("it does not state its format".to_owned())),
     }
     let mut last_revision = meta.get(LAST_REVISION)?.map_or(0, |revision| revision.value());
-    let mut heads = HashMap::new();
+    let mut known = Known::default();
     for entry in read.open_table(HEADS)?.iter()? {
         let (name, record) = entry?;
         // Whatever stands under such a key, nobody can ask for it.
@@ -388,16 +393,47 @@ fn contents(database: &Database) -> Result<Contents, Fault> {
             Ok(head) => {
                 last_revision = last_revision.max(head.revision);
                 if head.in_force {
-                    heads.insert(bucket, Ok(head.revision));
+                    known.heads.insert(bucket, Ok(head.revision));
                 }
             }
             Err(damage) => {
                 unreadable(&bucket, &damage.to_string());
-                heads.insert(bucket, Err(damage.to_string()));
+                known.heads.insert(bucket, Err(damage.to_string()));
             }
         }
     }
-    Ok(Contents { heads, last_revision })
+    known.blocks = match read.open_table(BLOCKS) {
+        Ok(table) => blocks(&table)?,
+        Err(TableError::TableDoesNotExist(_)) => HashMap::new(),
+        Err(e) => return Err(e.into()),
+    };
+    Ok(Contents { known, last_revision })
+}
+
+/// For each bucket with a public access block what it says, or why that is unknown.
+fn blocks(
+    table: &ReadOnlyTable<&'static str, &'static [u8]>,
+) -> Result<HashMap<BucketName, Result<PublicAccessBlock, String>>, Fault> {
+    let mut blocks = HashMap::new();
+    for entry in table.iter()? {
+        let (name, record) = entry?;
+        let Ok(bucket) = BucketName::parse(name.value()) else { continue };
+        match record::read_block(&bucket, record.value()) {
+            Ok(Some(block)) => {
+                blocks.insert(bucket, Ok(block));
+            }
+            Ok(None) => {}
+            Err(damage) => {
+                tracing::error!(
+                    %bucket,
+                    reason = %damage,
+                    "unreadable public access block: the bucket is denied until it is put anew or deleted"
+                );
+                blocks.insert(bucket, Err(format!("the record of its public access block: {damage}")));
+            }
+        }
+    }
+    Ok(blocks)
 }
 
 fn initialise(database: &Database) -> Result<(), Fault> {
@@ -409,6 +445,7 @@ fn initialise(database: &Database) -> Result<(), Fault> {
         write.open_table(HEADS)?;
         write.open_table(REVISIONS)?;
         write.open_table(OWNERS)?;
+        write.open_table(BLOCKS)?;
         write.open_table(META)?.insert(FORMAT, CURRENT_FORMAT)?;
     }
     Ok(write.commit()?)

@@ -1,16 +1,19 @@
-//! What is in force, in memory: every bucket that has a policy, and the compiled policies asked for lately.
+//! What is in force, in memory: every bucket that has a policy or a public access block, all the blocks, and the
+//! compiled policies asked for lately.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::s3::address::BucketName;
+use crate::s3::public_access_block::PublicAccessBlock;
 use crate::store::PolicyRecord;
 
 /// How many bytes of documents may be compiled in memory. A compiled policy takes a few times its document.
 const COMPILED_BYTES: usize = 16 * 1024 * 1024;
 
-/// The state of each bucket that has a policy in force.
+/// The state of each bucket that has a policy or a public access block in force.
+///
+/// Both are behind one lock, so that whoever looks sees what was in force at one moment.
 #[derive(Debug)]
 pub(super) struct Index {
     slots: RwLock<Slots>,
@@ -19,12 +22,21 @@ pub(super) struct Index {
 
 #[derive(Debug, Default)]
 struct Slots {
+    /// A bucket is here as long as it has one of the two.
     by_bucket: HashMap<BucketName, Slot>,
     compiled_bytes: usize,
 }
 
-#[derive(Debug)]
-enum Slot {
+#[derive(Debug, Default)]
+struct Slot {
+    policy: Held,
+    block: Block,
+}
+
+#[derive(Debug, Default)]
+enum Held {
+    #[default]
+    Absent,
     /// This revision, not read yet.
     InFile(u64),
     Compiled(Arc<PolicyRecord>),
@@ -32,15 +44,44 @@ enum Slot {
     Unreadable(String),
 }
 
-/// What the index knows of a bucket.
-#[derive(Debug)]
+/// What a freshly opened file says is in force.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// For each bucket with a policy its revision, or why that is unknown.
+    pub(super) heads: HashMap<BucketName, Result<u64, String>>,
+    /// For each bucket with a public access block what it says, or why that is unknown.
+    pub(super) blocks: HashMap<BucketName, Result<PublicAccessBlock, String>>,
+}
+
+/// What the index knows of a bucket, as of one moment.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) policy: Lookup,
+    pub(super) block: Block,
+}
+
+/// What the index knows of a bucket's policy.
+#[derive(Debug, Default)]
 pub(super) enum Lookup {
-    /// It has no policy.
+    /// It has none.
+    #[default]
     Absent,
     /// It has this one.
     Compiled(Arc<PolicyRecord>),
     /// It has this revision, which is to be read from the file.
     InFile(u64),
+    /// It has one that cannot be read, for this reason.
+    Unreadable(String),
+}
+
+/// What is known of a bucket's public access block.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Block {
+    /// It has none.
+    #[default]
+    Absent,
+    /// It has this one.
+    InForce(PublicAccessBlock),
     /// It has one that cannot be read, for this reason.
     Unreadable(String),
 }
@@ -56,50 +97,75 @@ impl Index {
         Self { slots: RwLock::default(), budget }
     }
 
-    pub(super) fn look_up(&self, bucket: &BucketName) -> Lookup {
-        match self.read().by_bucket.get(bucket) {
-            None => Lookup::Absent,
-            Some(Slot::InFile(revision)) => Lookup::InFile(*revision),
-            Some(Slot::Compiled(record)) => Lookup::Compiled(Arc::clone(record)),
-            Some(Slot::Unreadable(reason)) => Lookup::Unreadable(reason.clone()),
-        }
+    pub(super) fn look_up(&self, bucket: &BucketName) -> State {
+        let slots = self.read();
+        let Some(slot) = slots.by_bucket.get(bucket) else { return State::default() };
+        let policy = match &slot.policy {
+            Held::Absent => Lookup::Absent,
+            Held::InFile(revision) => Lookup::InFile(*revision),
+            Held::Compiled(record) => Lookup::Compiled(Arc::clone(record)),
+            Held::Unreadable(reason) => Lookup::Unreadable(reason.clone()),
+        };
+        State { policy, block: slot.block.clone() }
     }
 
-    /// Takes over what a freshly opened file says: for each bucket with a policy its revision, or why that is unknown.
-    pub(super) fn replace(&self, heads: HashMap<BucketName, Result<u64, String>>) {
-        let mut slots = self.write();
-        *slots = Slots::default();
-        slots.by_bucket = heads
-            .into_iter()
-            .map(|(bucket, head)| (bucket, head.map_or_else(Slot::Unreadable, Slot::InFile)))
-            .collect();
+    /// Takes over what a freshly opened file says.
+    pub(super) fn replace(&self, Known { heads, blocks }: Known) {
+        let mut by_bucket: HashMap<BucketName, Slot> = HashMap::with_capacity(heads.len());
+        for (bucket, head) in heads {
+            by_bucket.entry(bucket).or_default().policy = head.map_or_else(Held::Unreadable, Held::InFile);
+        }
+        for (bucket, block) in blocks {
+            by_bucket.entry(bucket).or_default().block = block.map_or_else(Block::Unreadable, Block::InForce);
+        }
+        *self.write() = Slots { by_bucket, compiled_bytes: 0 };
     }
 
     /// A policy was put in force.
     pub(super) fn set(&self, bucket: &BucketName, record: Arc<PolicyRecord>) {
         let mut slots = self.write();
-        slots.put(bucket, Slot::Compiled(record));
+        slots.hold(bucket, Held::Compiled(record));
         slots.keep_within(self.budget, bucket);
     }
 
     /// A policy was taken out of force.
     pub(super) fn remove(&self, bucket: &BucketName) {
         let mut slots = self.write();
+        slots.hold(bucket, Held::Absent);
+        slots.forget_if_empty(bucket);
+    }
+
+    /// A public access block was put in force, or taken out of force.
+    pub(super) fn set_block(&self, bucket: &BucketName, block: Option<PublicAccessBlock>) {
+        let mut slots = self.write();
+        slots.by_bucket.entry(bucket.clone()).or_default().block = block.map_or(Block::Absent, Block::InForce);
+        slots.forget_if_empty(bucket);
+    }
+
+    /// All about a bucket was taken out of force.
+    pub(super) fn purge(&self, bucket: &BucketName) {
+        let mut slots = self.write();
         if let Some(slot) = slots.by_bucket.remove(bucket) {
-            slots.compiled_bytes = slots.compiled_bytes.saturating_sub(slot.compiled_bytes());
+            slots.compiled_bytes = slots.compiled_bytes.saturating_sub(slot.policy.compiled_bytes());
         }
     }
 
     /// The file was read for `revision` of the bucket. Of no consequence if another has come into force meanwhile:
-    /// `false`.
-    pub(super) fn loaded(&self, bucket: &BucketName, revision: u64, read: Result<Arc<PolicyRecord>, String>) -> bool {
+    /// `None`. Otherwise the block that is in force beside it.
+    pub(super) fn loaded(
+        &self,
+        bucket: &BucketName,
+        revision: u64,
+        read: Result<Arc<PolicyRecord>, String>,
+    ) -> Option<Block> {
         let mut slots = self.write();
-        if !matches!(slots.by_bucket.get(bucket), Some(Slot::InFile(expected)) if *expected == revision) {
-            return false;
-        }
-        slots.put(bucket, read.map_or_else(Slot::Unreadable, Slot::Compiled));
+        let block = match slots.by_bucket.get(bucket) {
+            Some(Slot { policy: Held::InFile(expected), block }) if *expected == revision => block.clone(),
+            _ => return None,
+        };
+        slots.hold(bucket, read.map_or_else(Held::Unreadable, Held::Compiled));
         slots.keep_within(self.budget, bucket);
-        true
+        Some(block)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Slots> {
@@ -112,16 +178,17 @@ impl Index {
 }
 
 impl Slots {
-    fn put(&mut self, bucket: &BucketName, slot: Slot) {
-        self.compiled_bytes += slot.compiled_bytes();
-        let before = match self.by_bucket.entry(bucket.clone()) {
-            Entry::Occupied(mut entry) => entry.insert(slot).compiled_bytes(),
-            Entry::Vacant(entry) => {
-                entry.insert(slot);
-                0
-            }
-        };
-        self.compiled_bytes = self.compiled_bytes.saturating_sub(before);
+    fn hold(&mut self, bucket: &BucketName, policy: Held) {
+        self.compiled_bytes += policy.compiled_bytes();
+        let slot = self.by_bucket.entry(bucket.clone()).or_default();
+        let before = std::mem::replace(&mut slot.policy, policy);
+        self.compiled_bytes = self.compiled_bytes.saturating_sub(before.compiled_bytes());
+    }
+
+    fn forget_if_empty(&mut self, bucket: &BucketName) {
+        if matches!(self.by_bucket.get(bucket), Some(Slot { policy: Held::Absent, block: Block::Absent })) {
+            self.by_bucket.remove(bucket);
+        }
     }
 
     /// Past the budget, all but `newest` go back to the file at once. Those in use come back with their next request;
@@ -133,19 +200,19 @@ impl Slots {
         self.compiled_bytes = 0;
         for (bucket, slot) in &mut self.by_bucket {
             if bucket == newest {
-                self.compiled_bytes = slot.compiled_bytes();
-            } else if let Slot::Compiled(record) = slot {
-                *slot = Slot::InFile(record.revision);
+                self.compiled_bytes = slot.policy.compiled_bytes();
+            } else if let Held::Compiled(record) = &slot.policy {
+                slot.policy = Held::InFile(record.revision);
             }
         }
     }
 }
 
-impl Slot {
+impl Held {
     fn compiled_bytes(&self) -> usize {
         match self {
             Self::Compiled(record) => record.document.len(),
-            Self::InFile(_) | Self::Unreadable(_) => 0,
+            Self::Absent | Self::InFile(_) | Self::Unreadable(_) => 0,
         }
     }
 }
@@ -173,7 +240,7 @@ mod tests {
     }
 
     fn state(index: &Index, name: &str) -> String {
-        match index.look_up(&bucket(name)) {
+        match index.look_up(&bucket(name)).policy {
             Lookup::Absent => "absent".to_owned(),
             Lookup::Compiled(record) => format!("compiled {}", record.revision),
             Lookup::InFile(revision) => format!("in file {revision}"),
@@ -184,23 +251,23 @@ mod tests {
     #[test]
     fn what_was_read_of_an_older_revision_does_not_replace_a_newer_one() {
         let index = Index::default();
-        let in_file = |revision| HashMap::from([(bucket("photos"), Ok(revision))]);
+        let in_file = |revision| Known { heads: HashMap::from([(bucket("photos"), Ok(revision))]), ..Known::default() };
 
         index.replace(in_file(3));
         index.set(&bucket("photos"), record(4, 10));
-        assert!(!index.loaded(&bucket("photos"), 3, Ok(record(3, 10))));
+        assert_eq!(index.loaded(&bucket("photos"), 3, Ok(record(3, 10))), None);
         assert_eq!(state(&index, "photos"), "compiled 4");
 
         index.replace(in_file(4));
-        assert!(!index.loaded(&bucket("photos"), 3, Err("damaged".to_owned())));
+        assert_eq!(index.loaded(&bucket("photos"), 3, Err("damaged".to_owned())), None);
         assert_eq!(state(&index, "photos"), "in file 4");
 
         index.remove(&bucket("photos"));
-        assert!(!index.loaded(&bucket("photos"), 4, Ok(record(4, 10))));
+        assert_eq!(index.loaded(&bucket("photos"), 4, Ok(record(4, 10))), None);
         assert_eq!(state(&index, "photos"), "absent");
 
         index.replace(in_file(5));
-        assert!(index.loaded(&bucket("photos"), 5, Err("damaged".to_owned())));
+        assert_eq!(index.loaded(&bucket("photos"), 5, Err("damaged".to_owned())), Some(Block::Absent));
         assert_eq!(state(&index, "photos"), "unreadable: damaged");
     }
 
@@ -222,5 +289,42 @@ mod tests {
             index.set(&bucket(name), record(step as u64 + 1, size));
             assert_eq!(["one", "two", "three"].map(|name| state(&index, name)), expected, "step {step}");
         }
+    }
+
+    #[test]
+    fn a_policy_and_a_block_come_and_go_by_themselves() {
+        let index = Index::with_budget(100);
+        let photos = bucket("photos");
+        let on = PublicAccessBlock { restrict_public_buckets: true, ..PublicAccessBlock::default() };
+        let known = Known {
+            heads: HashMap::from([(photos.clone(), Ok(3))]),
+            blocks: HashMap::from([(photos.clone(), Ok(on)), (bucket("videos"), Err("damaged".to_owned()))]),
+        };
+        index.replace(known);
+        assert_eq!(
+            (state(&index, "photos"), index.look_up(&photos).block),
+            ("in file 3".to_owned(), Block::InForce(on))
+        );
+        assert_eq!(index.look_up(&bucket("videos")).block, Block::Unreadable("damaged".to_owned()));
+
+        index.set_block(&photos, Some(PublicAccessBlock::default()));
+        let beside = index.loaded(&photos, 3, Ok(record(3, 60)));
+        assert_eq!(beside, Some(Block::InForce(PublicAccessBlock::default())), "that of now, not of when it was asked");
+        index.set(&bucket("one"), record(4, 60));
+        assert_eq!(state(&index, "photos"), "in file 3", "past the budget");
+        assert_eq!(index.look_up(&photos).block, Block::InForce(PublicAccessBlock::default()), "a block stays");
+
+        index.remove(&photos);
+        assert_eq!(state(&index, "photos"), "absent");
+        assert_eq!(index.look_up(&photos).block, Block::InForce(PublicAccessBlock::default()));
+        index.set(&photos, record(5, 10));
+        index.set_block(&photos, None);
+        assert_eq!((state(&index, "photos"), index.look_up(&photos).block), ("compiled 5".to_owned(), Block::Absent));
+        index.remove(&photos);
+        index.set_block(&bucket("videos"), Some(on));
+        index.purge(&bucket("videos"));
+        index.purge(&bucket("one"));
+        let slots = index.read();
+        assert!(slots.by_bucket.is_empty() && slots.compiled_bytes == 0, "nothing is kept of what is gone: {slots:?}");
     }
 }

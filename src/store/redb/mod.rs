@@ -1,9 +1,9 @@
-//! Policies and owners in one file: [`RedbStore`].
+//! Policies, public access blocks and owners in one file: [`RedbStore`].
 //!
 //! The file is a [redb] database. A write is acknowledged once the transaction that holds it is flushed; writes that
 //! come in while one is being flushed share the next (`writer`). A record carries its own check, so that a damaged one is
-//! found and costs its bucket alone (`record`). What is in force is compiled when first asked for and kept in memory
-//! (`index`); only this process may have the file open, so memory and file cannot differ.
+//! found and costs its bucket alone (`record`). Policies in force are compiled when first asked for and kept in memory,
+//! public access blocks always are (`index`); only this process may have the file open, so memory and file cannot differ.
 //!
 //! [redb]: https://docs.rs/redb
 
@@ -20,11 +20,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::file::{Fault, StoreFile};
-use self::index::Lookup;
+use self::index::{Block, Lookup, State};
 use self::writer::{Action, Writer};
-use super::{BoxFuture, Change, PolicyRecord, PolicyStore, Revision, StoreError};
+use super::{BoxFuture, Change, InForce, PolicyRecord, PolicyStore, Revision, StoreError};
 use crate::policy::Policy;
 use crate::s3::address::BucketName;
+use crate::s3::public_access_block::PublicAccessBlock;
 
 pub use self::file::OpenError;
 pub use self::registry::RedbRegistry;
@@ -97,12 +98,31 @@ impl Inner {
 impl PolicyStore for RedbStore {
     fn get<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Option<Arc<PolicyRecord>>, StoreError>> {
         Box::pin(async move {
-            match self.inner.file.index().look_up(bucket) {
+            match self.inner.file.index().look_up(bucket).policy {
                 Lookup::Absent => Ok(None),
                 Lookup::Compiled(record) => Ok(Some(record)),
                 Lookup::Unreadable(reason) => Err(StoreError::Unreadable { bucket: bucket.clone(), reason }),
-                Lookup::InFile(_) => self.inner.read(bucket, StoreFile::in_force).await,
+                Lookup::InFile(_) => Ok(self.inner.read(bucket, StoreFile::in_force).await?.0),
             }
+        })
+    }
+
+    fn in_force<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<InForce, StoreError>> {
+        Box::pin(async move {
+            let unreadable = |reason| StoreError::Unreadable { bucket: bucket.clone(), reason };
+            let State { policy, block } = self.inner.file.index().look_up(bucket);
+            let (policy, block) = match policy {
+                Lookup::Absent => (None, block),
+                Lookup::Compiled(record) => (Some(record), block),
+                Lookup::Unreadable(reason) => return Err(unreadable(reason)),
+                Lookup::InFile(_) => self.inner.read(bucket, StoreFile::in_force).await?,
+            };
+            let public_access_block = match block {
+                Block::Absent => None,
+                Block::InForce(block) => Some(block),
+                Block::Unreadable(reason) => return Err(unreadable(reason)),
+            };
+            Ok(InForce { policy, public_access_block })
         })
     }
 
@@ -124,6 +144,30 @@ impl PolicyStore for RedbStore {
         Box::pin(async move {
             let header = record::revision_header(&change, false)?;
             Ok(self.inner.writer.run(bucket, Action::Delete { header }).await?.existed)
+        })
+    }
+
+    fn put_public_access_block<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        block: PublicAccessBlock,
+        change: Change,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let header = record::block_header(Some(block), &change)?;
+            self.inner.writer.run(bucket, Action::PutBlock { block, header }).await?;
+            Ok(())
+        })
+    }
+
+    fn delete_public_access_block<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        change: Change,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let header = record::block_header(None, &change)?;
+            Ok(self.inner.writer.run(bucket, Action::DeleteBlock { header }).await?.existed)
         })
     }
 

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::policy::AccountId;
 use crate::s3::address::BucketName;
+use crate::s3::public_access_block::PublicAccessBlock;
 use crate::store::{Change, Revision, StoreError};
 
 /// The only version so far. Another layout takes another number.
@@ -31,6 +32,8 @@ pub(super) enum Place<'a> {
     Revision(&'a BucketName, u64),
     /// A bucket's creator.
     Owner(&'a BucketName),
+    /// A bucket's public access block.
+    Block(&'a BucketName),
 }
 
 /// The newest revision of a bucket.
@@ -56,6 +59,41 @@ struct OwnerHeader {
     account: String,
 }
 
+/// The last change of a public access block. What is not known here could be what denies, so it is not passed over.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BlockHeader {
+    /// None where it was taken out of force.
+    block: Option<Switches>,
+    at: SystemTime,
+    by: String,
+    request_id: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Switches {
+    block_public_acls: bool,
+    ignore_public_acls: bool,
+    block_public_policy: bool,
+    restrict_public_buckets: bool,
+}
+
+impl From<PublicAccessBlock> for Switches {
+    fn from(block: PublicAccessBlock) -> Self {
+        let PublicAccessBlock { block_public_acls, ignore_public_acls, block_public_policy, restrict_public_buckets } =
+            block;
+        Self { block_public_acls, ignore_public_acls, block_public_policy, restrict_public_buckets }
+    }
+}
+
+impl From<Switches> for PublicAccessBlock {
+    fn from(switches: Switches) -> Self {
+        let Switches { block_public_acls, ignore_public_acls, block_public_policy, restrict_public_buckets } = switches;
+        Self { block_public_acls, ignore_public_acls, block_public_policy, restrict_public_buckets }
+    }
+}
+
 /// What is wrong with a record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Damage(String);
@@ -75,8 +113,16 @@ impl From<serde_json::Error> for Damage {
 /// The header of a revision that is yet to get its number.
 pub(super) fn revision_header(change: &Change, document: bool) -> Result<Vec<u8>, StoreError> {
     let Change { at, by, request_id } = change.clone();
-    serde_json::to_vec(&RevisionHeader { document, at, by, request_id })
-        .map_err(|e| StoreError::Unavailable { reason: format!("the change cannot be written down: {e}") })
+    serde_json::to_vec(&RevisionHeader { document, at, by, request_id }).map_err(not_written)
+}
+
+pub(super) fn block_header(block: Option<PublicAccessBlock>, change: &Change) -> Result<Vec<u8>, StoreError> {
+    let Change { at, by, request_id } = change.clone();
+    serde_json::to_vec(&BlockHeader { block: block.map(Switches::from), at, by, request_id }).map_err(not_written)
+}
+
+fn not_written(e: serde_json::Error) -> StoreError {
+    StoreError::Unavailable { reason: format!("the change cannot be written down: {e}") }
 }
 
 pub(super) fn head_header(head: Head) -> Result<Vec<u8>, serde_json::Error> {
@@ -117,6 +163,13 @@ pub(super) fn read_owner(bucket: &BucketName, record: &[u8]) -> Result<AccountId
     AccountId::parse(&header.account).map_err(|e| Damage(e.to_string()))
 }
 
+/// The block that is in force; none where it was taken out of force.
+pub(super) fn read_block(bucket: &BucketName, record: &[u8]) -> Result<Option<PublicAccessBlock>, Damage> {
+    let (header, _) = open(Place::Block(bucket), record)?;
+    let header: BlockHeader = serde_json::from_slice(header)?;
+    Ok(header.block.map(PublicAccessBlock::from))
+}
+
 /// Header and document of a record that is as it was sealed.
 fn open<'r>(place: Place<'_>, record: &'r [u8]) -> Result<(&'r [u8], &'r [u8]), Damage> {
     let cut_off = || Damage(format!("it is cut off after {} bytes", record.len()));
@@ -138,6 +191,7 @@ fn hash(place: Place<'_>, parts: &[&[u8]]) -> [u8; HASH] {
         Place::Head(bucket) => (b'h', bucket, 0),
         Place::Revision(bucket, revision) => (b'r', bucket, revision),
         Place::Owner(bucket) => (b'o', bucket, 0),
+        Place::Block(bucket) => (b'b', bucket, 0),
     };
     let mut hash = Sha256::new();
     hash.update([table]);
@@ -208,6 +262,36 @@ mod tests {
             seal(Place::Head(&bucket("photos")), &head_header(Head { revision: 7, in_force: true }).unwrap(), b"");
         assert_eq!(read_head(&bucket("photos"), &head), Ok(Head { revision: 7, in_force: true }));
         assert!(read_owner(&bucket("photos"), &head).is_err(), "another table");
+    }
+
+    #[test]
+    fn a_block_comes_back_as_it_was_written_and_whole() {
+        let name = bucket("photos");
+        for bits in 0..16 {
+            let on = |switch: u8| bits & (1 << switch) != 0;
+            let block = PublicAccessBlock {
+                block_public_acls: on(0),
+                ignore_public_acls: on(1),
+                block_public_policy: on(2),
+                restrict_public_buckets: on(3),
+            };
+            let record = seal(Place::Block(&name), &block_header(Some(block), &change()).unwrap(), b"");
+            assert_eq!(read_block(&name, &record), Ok(Some(block)));
+            assert!(read_block(&bucket("videos"), &record).is_err(), "another bucket");
+            assert!(read_head(&name, &record).is_err(), "another table");
+        }
+        let record = seal(Place::Block(&name), &block_header(None, &change()).unwrap(), b"");
+        assert_eq!(read_block(&name, &record), Ok(None));
+
+        let known = block_header(Some(PublicAccessBlock::default()), &change()).unwrap();
+        let known = String::from_utf8(known).unwrap();
+        let later = known.replace("\"block_public_acls\"", "\"block_everything\":true,\"block_public_acls\"");
+        let fewer = known.replace("\"block_public_acls\":false,", "");
+        for header in [later, fewer] {
+            assert_ne!(header, known);
+            let record = seal(Place::Block(&name), header.as_bytes(), b"");
+            assert!(read_block(&name, &record).is_err(), "{header}");
+        }
     }
 
     #[test]

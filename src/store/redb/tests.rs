@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use ::redb::{BackendError, Builder, Database, ReadableDatabase, ReadableTable, StorageBackend};
 use tempfile::TempDir;
 
-use super::file::{HEADS, LAST_REVISION, META, OWNERS, REVISIONS};
+use super::file::{BLOCKS, HEADS, LAST_REVISION, META, OWNERS, REVISIONS};
 use super::*;
 use crate::policy::AccountId;
 use crate::store::{OwnerRegistry, REVISIONS_KEPT};
@@ -39,6 +39,23 @@ async fn put(store: &RedbStore, name: &str, n: usize) -> u64 {
 
 async fn stored(store: &RedbStore, name: &str) -> Option<Bytes> {
     store.get(&bucket(name)).await.unwrap().map(|record| record.document.clone())
+}
+
+fn block(n: usize) -> PublicAccessBlock {
+    PublicAccessBlock {
+        block_public_acls: n & 1 != 0,
+        ignore_public_acls: n & 2 != 0,
+        block_public_policy: n & 4 != 0,
+        restrict_public_buckets: n & 8 != 0,
+    }
+}
+
+async fn try_put_block(store: &RedbStore, name: &str, n: usize) -> Result<(), StoreError> {
+    store.put_public_access_block(&bucket(name), block(n), change(n)).await
+}
+
+async fn stored_block(store: &RedbStore, name: &str) -> Option<PublicAccessBlock> {
+    store.in_force(&bucket(name)).await.unwrap().public_access_block
 }
 
 /// A disk in memory that remembers what a power cut would leave, counts flushes, and fails when told to.
@@ -124,6 +141,31 @@ async fn a_put_takes_at_most_two_flushes() {
 }
 
 #[tokio::test]
+async fn a_block_takes_no_more_flushes_than_a_policy() {
+    let disk = Disk::default();
+    let store = disk.store();
+    let mut taken = BTreeMap::<usize, usize>::new();
+    for n in 0..200 {
+        let (name, before) = (format!("bucket-{}", n % 50), disk.platter().flushes);
+        if n % 5 == 4 {
+            store.delete_public_access_block(&bucket(&name), change(n)).await.unwrap();
+        } else {
+            try_put_block(&store, &name, n).await.unwrap();
+        }
+        *taken.entry(disk.platter().flushes - before).or_default() += 1;
+    }
+    assert!(taken.keys().all(|flushes| *flushes <= 2), "flushes: how often {taken:?}");
+    // Of the fifty buckets ten only ever have a block deleted; where there is none, nothing is written.
+    assert!(taken[&0] == 40 && taken[&1] > 150, "a second flush is for a file that grows: {taken:?}");
+
+    let before = disk.platter().flushes;
+    for n in 0..200 {
+        store.in_force(&bucket(&format!("bucket-{n}"))).await.unwrap();
+    }
+    assert_eq!(disk.platter().flushes, before, "reading writes nothing");
+}
+
+#[tokio::test]
 async fn changes_that_wait_for_a_flush_share_the_next() {
     let disk = Disk::default();
     let store = disk.store();
@@ -164,6 +206,12 @@ async fn what_is_acknowledged_survives_a_power_cut() {
             assert!(store.delete(&bucket(&name), change(n)).await.unwrap());
             assert_eq!(stored(&disk.after_power_cut().store(), &name).await, None, "deletion {n}");
         }
+        try_put_block(&store, &name, n).await.unwrap();
+        assert_eq!(stored_block(&disk.after_power_cut().store(), &name).await, Some(block(n)), "block {n}");
+        if n % 5 == 3 {
+            assert!(store.delete_public_access_block(&bucket(&name), change(n)).await.unwrap());
+            assert_eq!(stored_block(&disk.after_power_cut().store(), &name).await, None, "block {n} deleted");
+        }
     }
 }
 
@@ -175,6 +223,7 @@ async fn a_full_disk_costs_the_change_and_not_the_store() {
     let account = AccountId::parse("111122223333").unwrap();
     put(&store, "photos", 1).await;
     put(&store, "videos", 1).await;
+    try_put_block(&store, "photos", 1).await.unwrap();
 
     for round in 0..3 {
         disk.platter().full = true;
@@ -182,11 +231,14 @@ async fn a_full_disk_costs_the_change_and_not_the_store() {
             let error = try_put(&store, "photos", 100).await.expect_err("full");
             assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
             assert!(registry.set(&bucket("photos"), &account).await.is_err());
+            assert!(try_put_block(&store, "photos", 2).await.is_err());
+            assert!(store.delete_public_access_block(&bucket("photos"), change(2)).await.is_err());
             let kept = store.get(&bucket("videos")).await.unwrap().expect("from memory");
             assert_eq!(kept.document, document("videos", 1));
         }
         disk.platter().full = false;
         let last = store.get(&bucket("photos")).await.unwrap().expect("photos").revision;
+        assert_eq!(stored_block(&store, "photos").await, Some(block(1)), "round {round}");
         assert!(put(&store, "photos", round).await > last, "round {round}");
         assert_eq!(stored(&store, "photos").await, Some(document("photos", round)), "round {round}");
         assert_eq!(stored(&store, "videos").await, Some(document("videos", 1)), "round {round}");
@@ -304,6 +356,72 @@ async fn a_history_with_an_unreadable_revision_says_which() {
     assert_eq!(store.history(&bucket("videos")).await.unwrap().len(), 3);
     assert!(store.purge(&bucket("photos")).await.unwrap());
     assert_eq!(store.history(&bucket("photos")).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_unreadable_block_closes_its_bucket_alone_until_it_is_replaced() {
+    for (way, replacement) in [("put", Some(block(5))), ("delete", None), ("purge", None)] {
+        let (_directory, path) = closed_file().await;
+        {
+            let store = RedbStore::open(&path).unwrap();
+            for name in ["photos", "videos"] {
+                try_put_block(&store, name, 15).await.unwrap();
+            }
+        }
+        {
+            let database = Database::open(&path).unwrap();
+            let write = database.begin_write().unwrap();
+            {
+                let mut blocks = write.open_table(BLOCKS).unwrap();
+                let mut record = blocks.get("photos").unwrap().unwrap().value().to_vec();
+                *record.last_mut().unwrap() ^= 1;
+                blocks.insert("photos", record.as_slice()).unwrap();
+            }
+            write.commit().unwrap();
+        }
+        let store = RedbStore::open(&path).unwrap();
+        let name = bucket("photos");
+        for attempt in 0..2 {
+            let error = store.in_force(&name).await.expect_err("nobody knows what is in force");
+            assert!(matches!(&error, StoreError::Unreadable { bucket: named, .. } if *named == name), "{error}");
+            assert!(error.to_string().contains("public access block"), "{way}, attempt {attempt}: {error}");
+            assert_eq!(stored(&store, "photos").await, Some(document("photos", 3)), "the policy by itself is known");
+            assert_eq!(stored_block(&store, "videos").await, Some(block(15)), "{way}");
+        }
+        put(&store, "photos", 4).await;
+        assert!(store.in_force(&name).await.is_err(), "another policy does not make up for it");
+        match way {
+            "put" => try_put_block(&store, "photos", 5).await.unwrap(),
+            "delete" => assert!(store.delete_public_access_block(&name, change(6)).await.unwrap()),
+            _ => assert!(store.purge(&name).await.unwrap()),
+        }
+        assert_eq!(stored_block(&store, "photos").await, replacement, "{way}");
+        drop(store);
+        let store = RedbStore::open(&path).unwrap();
+        assert_eq!(stored_block(&store, "photos").await, replacement, "{way}, opened again");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_a_release_without_blocks_has_none_and_takes_them() {
+    let (_directory, path) = closed_file().await;
+    let without_blocks = || {
+        let database = Database::open(&path).unwrap();
+        let write = database.begin_write().unwrap();
+        assert!(write.delete_table(BLOCKS).unwrap(), "a new file has the table");
+        write.commit().unwrap();
+    };
+    without_blocks();
+    let store = RedbStore::open(&path).unwrap();
+    let found = store.in_force(&bucket("photos")).await.unwrap();
+    assert_eq!(found.policy.unwrap().document, document("photos", 3));
+    assert_eq!(found.public_access_block, None);
+    assert!(!store.delete_public_access_block(&bucket("photos"), change(4)).await.unwrap());
+    try_put_block(&store, "photos", 9).await.unwrap();
+    drop(store);
+    let store = RedbStore::open(&path).unwrap();
+    assert_eq!(stored_block(&store, "photos").await, Some(block(9)));
+    assert_eq!(stored(&store, "photos").await, Some(document("photos", 3)));
 }
 
 #[tokio::test]

@@ -9,10 +9,11 @@ use ::redb::{Database, Durability, ReadableTable, Table};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::file::{Fault, HEADS, LAST_REVISION, META, OWNERS, OpenError, REVISIONS, StoreFile};
+use super::file::{BLOCKS, Fault, HEADS, LAST_REVISION, META, OWNERS, OpenError, REVISIONS, StoreFile};
 use super::record::{self, Head, Place};
 use crate::policy::{AccountId, Policy};
 use crate::s3::address::BucketName;
+use crate::s3::public_access_block::PublicAccessBlock;
 use crate::store::{Change, PolicyRecord, REVISIONS_KEPT, StoreError};
 
 /// How many changes may share a flush, and how many may wait for the next before callers wait to hand theirs in.
@@ -30,6 +31,8 @@ pub(super) struct Writer {
 pub(super) enum Action {
     Put { document: Bytes, policy: Arc<Policy>, change: Change, header: Vec<u8> },
     Delete { header: Vec<u8> },
+    PutBlock { block: PublicAccessBlock, header: Vec<u8> },
+    DeleteBlock { header: Vec<u8> },
     Purge,
     SetOwner(AccountId),
     ForgetOwner,
@@ -116,6 +119,7 @@ fn write(file: &StoreFile, database: &Database, batch: &[Command]) -> Result<Vec
             heads: write.open_table(HEADS)?,
             revisions: write.open_table(REVISIONS)?,
             owners: write.open_table(OWNERS)?,
+            blocks: write.open_table(BLOCKS)?,
             last_revision: file.last_revision().load(Ordering::Relaxed),
             lengthened: BTreeSet::new(),
             changed: false,
@@ -141,7 +145,10 @@ fn write(file: &StoreFile, database: &Database, batch: &[Command]) -> Result<Vec
                 let record = PolicyRecord { document, policy, revision: done.revision, change };
                 file.index().set(bucket, Arc::new(record));
             }
-            Action::Delete { .. } | Action::Purge => file.index().remove(bucket),
+            Action::Delete { .. } => file.index().remove(bucket),
+            Action::PutBlock { block, .. } => file.index().set_block(bucket, Some(*block)),
+            Action::DeleteBlock { .. } => file.index().set_block(bucket, None),
+            Action::Purge => file.index().purge(bucket),
             Action::SetOwner(_) | Action::ForgetOwner => {}
         }
     }
@@ -153,6 +160,7 @@ struct Tables<'t> {
     heads: Table<'t, &'static str, &'static [u8]>,
     revisions: Table<'t, (&'static str, u64), &'static [u8]>,
     owners: Table<'t, &'static str, &'static [u8]>,
+    blocks: Table<'t, &'static str, &'static [u8]>,
     last_revision: u64,
     /// Buckets that got revisions, and may now have more than are kept.
     lengthened: BTreeSet<BucketName>,
@@ -170,6 +178,15 @@ impl Tables<'_> {
                     None => false,
                 };
                 in_force && self.add_revision(bucket, header, None)?
+            }
+            Action::PutBlock { header, .. } => self.put_block(bucket, header)?,
+            Action::DeleteBlock { header } => {
+                let in_force = match self.blocks.get(bucket.as_str())? {
+                    // As with a policy, one that cannot be read counts.
+                    Some(record) => record::read_block(bucket, record.value()).map_or(true, |block| block.is_some()),
+                    None => false,
+                };
+                in_force && self.put_block(bucket, header)?
             }
             Action::Purge => self.purge(bucket)?,
             Action::SetOwner(account) => {
@@ -201,9 +218,17 @@ impl Tables<'_> {
         Ok(self.heads.insert(bucket.as_str(), head.as_slice())?.is_some())
     }
 
+    /// Whether the bucket had a block, or had one taken out of force, before.
+    fn put_block(&mut self, bucket: &BucketName, header: &[u8]) -> Result<bool, Fault> {
+        let record = record::seal(Place::Block(bucket), header, b"");
+        self.changed = true;
+        Ok(self.blocks.insert(bucket.as_str(), record.as_slice())?.is_some())
+    }
+
     fn purge(&mut self, bucket: &BucketName) -> Result<bool, Fault> {
         let name = bucket.as_str();
         let mut existed = self.heads.remove(name)?.is_some();
+        existed |= self.blocks.remove(name)?.is_some();
         self.revisions.retain_in((name, 0)..=(name, u64::MAX), |_, _| {
             existed = true;
             false
