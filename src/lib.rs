@@ -33,8 +33,8 @@ mod toml_reader;
 pub mod upstream;
 
 pub use layer::{
-    BoxError, BucketPolicy, BucketPolicyLayer, ChangeKind, Handler, Outcome, PassThrough, PeerAddress, PolicyChange,
-    RequestBody, RequestId, ResponseBody, ResponseFuture,
+    BoxError, BucketPolicy, BucketPolicyLayer, ChangeKind, ClientTls, Handler, Outcome, PassThrough, PeerAddress,
+    PolicyChange, RequestBody, RequestId, ResponseBody, ResponseFuture, TlsVersion,
 };
 
 // The README's code is compiled like the documentation's.

@@ -5,6 +5,7 @@
 
 pub mod body;
 pub mod change;
+pub mod connection;
 pub mod future;
 #[expect(clippy::module_inception, reason = "tower's own name for the file that holds the settings")]
 pub mod layer;
@@ -16,6 +17,7 @@ mod target;
 
 pub use body::{RequestBody, ResponseBody};
 pub use change::{ChangeKind, Outcome, PeerAddress, PolicyChange};
+pub use connection::{ClientTls, TlsVersion};
 pub use future::ResponseFuture;
 pub use layer::{BucketPolicyLayer, Builder, Handler, PassThrough};
 pub use respond::RequestId;
