@@ -8,6 +8,7 @@ pub mod frontend;
 pub mod idle;
 pub mod in_flight;
 pub mod listener;
+pub mod proxy_protocol;
 mod rescue;
 pub mod shutdown;
 pub mod stack;
