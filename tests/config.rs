@@ -135,3 +135,17 @@ fn exit_codes_tell_a_wrong_command_line_from_a_wrong_file() {
         assert!(!said.err.contains('\x1b') && !said.out.contains('\x1b'), "no colour but on a terminal: {said:?}");
     }
 }
+
+#[test]
+fn a_check_warns_of_headers_that_nobody_believes() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::copy(repository().join("examples/identities.toml"), directory.path().join("identities.toml")).unwrap();
+    for (trusted, warned) in [("", true), ("\"10.0.0.0/8\"", false)] {
+        let listen = format!("[listen]\nproxy_protocol = true\ntrusted_proxies = [{trusted}]\n");
+        let text = format!("{listen}[upstream]\nendpoint = \"embedded:x\"\n");
+        std::fs::write(directory.path().join("proxy.toml"), text).unwrap();
+        let said = portcullis(directory.path(), &["check"], "");
+        assert_eq!(said.code, Some(0), "{said:?}");
+        assert_eq!(said.err.contains("warning: proxy.toml:2:18: `listen.proxy_protocol`: "), warned, "{said:?}");
+    }
+}

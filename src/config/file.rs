@@ -56,16 +56,24 @@ fn listen(mut table: Table<'_, '_>) -> ListenSettings {
     };
     let trusted_proxies = table.take("trusted_proxies").map(Value::list).unwrap_or_default();
     let trusted_proxies = each_once(trusted_proxies, |value| value.parse(network));
-    if let Some(value) = table.take("proxy_protocol")
-        && value.flag() == Some(true)
-    {
-        value.problem(NOT_YET);
-    }
+    let proxy_protocol = match table.take("proxy_protocol") {
+        Some(value) => {
+            let expected = value.flag().unwrap_or(false);
+            if expected && trusted_proxies.is_empty() {
+                value.warning(
+                    "PROXY headers are read, and with an empty `listen.trusted_proxies` none is believed: the proxy in \
+                     front counts as the client",
+                );
+            }
+            expected
+        }
+        None => false,
+    };
     if let Some(value) = table.take("tls") {
         value.problem(&format!("{NOT_YET}: let what stands in front end TLS"));
     }
     table.finish();
-    ListenSettings { addresses, domains, trusted_proxies }
+    ListenSettings { addresses, domains, trusted_proxies, proxy_protocol }
 }
 
 fn admin(mut table: Table<'_, '_>, listen: &ListenSettings) -> Option<AdminSettings> {

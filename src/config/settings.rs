@@ -40,8 +40,10 @@ pub struct ListenSettings {
     pub addresses: Vec<SocketAddr>,
     /// The base domains of virtual-hosted style, in lower case and without port.
     pub domains: Vec<String>,
-    /// The peers whose `X-Forwarded-For` is believed.
+    /// The peers whose PROXY headers, `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether every connection must begin with a PROXY header.
+    pub proxy_protocol: bool,
 }
 
 /// The listener for probes.

@@ -35,6 +35,7 @@ fn the_upstream_is_all_a_file_needs() {
     assert_eq!(settings.listen.addresses, ["127.0.0.1:9000".parse::<SocketAddr>().unwrap()]);
     assert_eq!(settings.listen.domains, ["s3.localhost"]);
     assert!(settings.listen.trusted_proxies.is_empty());
+    assert!(!settings.listen.proxy_protocol);
     assert_eq!(settings.admin.unwrap().address, "127.0.0.1:9001".parse().unwrap());
     assert_eq!(settings.upstream.endpoints, [Endpoint::Http("http://127.0.0.1:3900".parse().unwrap())]);
     assert_eq!(settings.upstream.region, "us-east-1");
@@ -81,7 +82,7 @@ fn every_key_can_be_set() {
 address = ["0.0.0.0:80", "[::]:80"]
 domains = ["S3.Example.com"]
 trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
-proxy_protocol = false
+proxy_protocol = true
 [admin]
 address = ""
 [upstream]
@@ -125,6 +126,7 @@ audit = "audit.log"
     assert_eq!(settings.listen.addresses.len(), 2);
     assert_eq!(settings.listen.domains, ["s3.example.com"]);
     assert_eq!(settings.listen.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
+    assert!(settings.listen.proxy_protocol);
     assert_eq!(settings.admin, None);
     assert_eq!(settings.upstream.endpoints, [Endpoint::Http("https://store.example:8443/".parse().unwrap())]);
     assert_eq!(settings.upstream.auth, UpstreamAuth::Resign);
@@ -152,7 +154,7 @@ fn all_problems_are_told_at_once_in_the_order_of_the_file() {
 address = ["127.0.0.1:9000", "localhost:9000", "127.0.0.1:9000"]
 domains = [".example.com", 7]
 trusted_proxies = ["10.0.0.0/33"]
-proxy_protocol = true
+proxy_protocol = "v2"
 [listen.tls]
 cert = "tls.crt"
 [admin]
@@ -186,7 +188,7 @@ level = "loud"
             "4:12: `listen.domains`: `.example.com` is not a domain: write it without scheme, port or dot in front, such as s3.example.com",
             "4:28: `listen.domains`: expected a string, found an integer",
             "5:20: `listen.trusted_proxies`: `10.0.0.0/33` is not a network such as 10.0.0.0/8 or fd00::/8",
-            "6:18: `listen.proxy_protocol`: is not available in this release",
+            "6:18: `listen.proxy_protocol`: expected true or false, found a string",
             "7:1: `listen.tls`: is not available in this release: let what stands in front end TLS",
             "10:11: `admin.address`: `127.0.0.1:9000` is taken by `listen.address`: probes never share the data port",
             "12:13: `upstream.endpoints`: more than one endpoint is not available in this release",
@@ -317,9 +319,23 @@ fn what_may_not_be_meant_is_a_warning() {
     let kept = "proxy.toml: `policy.handler`: with `store`, policies are kept, not yet enforced: enforcement comes in a later release";
     let unsigned = "`upstream.access_key_id`: without it buckets are asked for unsigned, and the source `upstream-acl` of `ownership.sources` finds no owner";
     let powerful = "`upstream.auth`: with `resign`, every known access key acts with the rights of the upstream's credentials for as long as policies are not enforced";
-    let cases: [(&str, &[&str]); 5] = [
+    let unbelieved = "`listen.proxy_protocol`: PROXY headers are read, and with an empty `listen.trusted_proxies` none is believed: the proxy in front counts as the client";
+    let cases: [(&str, &[&str]); 9] = [
         ("[upstream]\nendpoint = \"http://a\"", &[kept, &format!("proxy.toml:1:1: {unsigned}")]),
         ("[upstream]\nendpoint = \"embedded:x\"", &[kept]),
+        (
+            "[upstream]\nendpoint = \"embedded:x\"\n[listen]\nproxy_protocol = true",
+            &[kept, &format!("proxy.toml:4:18: {unbelieved}")],
+        ),
+        (
+            "[upstream]\nendpoint = \"embedded:x\"\n[listen]\nproxy_protocol = true\ntrusted_proxies = []",
+            &[kept, &format!("proxy.toml:4:18: {unbelieved}")],
+        ),
+        (
+            "[upstream]\nendpoint = \"embedded:x\"\n[listen]\nproxy_protocol = true\ntrusted_proxies = [\"10.0.0.0/8\"]",
+            &[kept],
+        ),
+        ("[upstream]\nendpoint = \"embedded:x\"\n[listen]\nproxy_protocol = false", &[kept]),
         ("[upstream]\nendpoint = \"embedded:x\"\nauth = \"resign\"", &[kept, &format!("proxy.toml:3:8: {powerful}")]),
         (
             "[upstream]\nendpoint = \"http://a\"\n[[upstream.account]]\nid = \"111122223333\"\naccess_key_id = \"A\"\nsecret_access_key = \"s\"",

@@ -80,6 +80,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
             request_header_timeout: limits.request_header_timeout,
             idle_timeout: limits.idle_timeout,
             trusted_proxies: TrustedProxies::new(settings.listen.trusted_proxies),
+            proxy_protocol: settings.listen.proxy_protocol,
         },
         admin: settings.admin.map(|admin| admin.address),
         drain_timeout: limits.drain_timeout,

@@ -3,6 +3,9 @@
 //! A trusted proxy adds the address it was called from at the right end of `X-Forwarded-For`; what stands further left
 //! it got from its caller, who may have made it up. So the list is read from the right, through addresses of trusted
 //! proxies, up to the first other one. RFC 7239's `Forwarded` is not read: two sources could disagree.
+//!
+//! The right-most address of all is the peer's, or the one that a trusted peer's PROXY header puts in its place: see
+//! [`caller`](super::caller).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use ipnet::IpNet;
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The networks of the proxies whose `X-Forwarded-For` is believed. None by default.
+/// The networks of the proxies that are believed about whom they speak for. None by default.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Arc<[IpNet]>);
 
@@ -42,7 +45,7 @@ impl TrustedProxies {
         client
     }
 
-    fn contains(&self, address: IpAddr) -> bool {
+    pub(super) fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 }

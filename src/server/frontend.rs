@@ -89,7 +89,7 @@ where
     }
 }
 
-/// Few connections, and none that lasts.
+/// Few connections, and none that lasts. Probes come from nearby: no balancer puts a PROXY header in front of them.
 fn admin_listener(address: SocketAddr, data: &ListenerSettings) -> ListenerSettings {
-    ListenerSettings { addresses: vec![address], max_connections: 64, ..data.clone() }
+    ListenerSettings { addresses: vec![address], max_connections: 64, proxy_protocol: false, ..data.clone() }
 }

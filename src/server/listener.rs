@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +17,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Sleep, sleep, sleep_until};
 use tower::ServiceExt;
 use tower_service::Service;
 
 use super::activity::{Activity, Busy, Stale, Watched};
 use super::body::{Continuation, Guarded, Inbound};
+use super::caller::Caller;
 use super::client_address::TrustedProxies;
+use super::proxy_protocol::{self, Header};
 use super::shutdown::{Phase, Running};
 use crate::layer::BoxError;
 use crate::layer::PeerAddress;
@@ -35,12 +37,15 @@ pub struct ListenerSettings {
     pub addresses: Vec<SocketAddr>,
     /// Connections at once; further ones wait in the system's queue.
     pub max_connections: usize,
-    /// How long a request's header may take, from its first byte, or from the connection's start for the first one.
+    /// How long a request's header may take, from its first byte, or from the connection's start for the first one and
+    /// the PROXY header before it.
     pub request_header_timeout: Duration,
     /// How long a connection may be without a request, and a client without reading what it asked for.
     pub idle_timeout: Duration,
     /// The proxies in front that are believed about where a request came from.
     pub trusted_proxies: TrustedProxies,
+    /// Whether every connection must begin with a PROXY header, of whomever; without one it is closed.
+    pub proxy_protocol: bool,
 }
 
 /// An address cannot be listened on.
@@ -144,7 +149,7 @@ async fn next(
 }
 
 async fn serve_connection<S, ResB>(
-    stream: TcpStream,
+    mut stream: TcpStream,
     peer: SocketAddr,
     service: S,
     settings: Arc<ListenerSettings>,
@@ -157,19 +162,31 @@ async fn serve_connection<S, ResB>(
     ResB::Error: Into<BoxError>,
 {
     let activity = Activity::new(settings.request_header_timeout, settings.idle_timeout);
+    let mut timer = pin!(sleep_until(tokio::time::Instant::now() + settings.request_header_timeout));
+    let header = if settings.proxy_protocol {
+        match proxy_header(&mut stream, peer, &activity, timer.as_mut(), &mut running).await {
+            Some(header) => header,
+            None => return,
+        }
+    } else {
+        Header::default()
+    };
     let watched = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     let mut server = auto::Builder::new(TokioExecutor::new());
     // A client may close its sending half once it has sent its request. `Activity` keeps the time.
     server.http1().half_close(true).header_read_timeout(None);
     let requests = Arc::clone(&activity);
     let trusted = settings.trusted_proxies.clone();
+    let caller = Caller::new(&trusted, peer.ip(), &header);
     let serve = service_fn(move |mut request: Request<Incoming>| {
-        let client = trusted.client(peer.ip(), request.headers());
+        let client = caller.client(&trusted, request.headers());
         request.extensions_mut().insert(PeerAddress(client));
+        if let Some(tls) = caller.client_tls(request.headers()) {
+            request.extensions_mut().insert(tls);
+        }
         answer(service.clone(), request, &requests)
     });
     let mut connection = pin!(server.serve_connection(watched, serve));
-    let mut timer = pin!(sleep_until(tokio::time::Instant::now() + settings.request_header_timeout));
     let mut closing = false;
     loop {
         let phase = if closing { Phase::Cut } else { Phase::Draining };
@@ -201,6 +218,27 @@ async fn serve_connection<S, ResB>(
             }
         }
     }
+}
+
+/// The PROXY header that a connection begins with; none where the connection is to be closed.
+async fn proxy_header(
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+    activity: &Activity,
+    timer: Pin<&mut Sleep>,
+    running: &mut Running,
+) -> Option<Header> {
+    tokio::select! {
+        biased;
+        header = proxy_protocol::read(stream) => match header {
+            Ok(header) => return Some(header),
+            Err(error) => tracing::debug!(%peer, %error, "a client's connection is closed"),
+        },
+        // Nobody has asked for anything yet.
+        () = running.reached(Phase::Draining) => {}
+        why = activity.stale(timer) => tracing::debug!(%peer, ?why, "a client's connection is closed"),
+    }
+    None
 }
 
 /// One request and its answer, with what only the connection knows.

@@ -3,6 +3,7 @@
 mod activity;
 mod assemble;
 pub mod body;
+pub mod caller;
 pub mod client_address;
 pub mod frontend;
 pub mod idle;

@@ -5,6 +5,7 @@
 //! - `aborts`: who goes away, and how the other side learns of it
 //! - `limits`: time-outs, too many requests, draining, health
 //! - `policies`: `?policy` bodies that stop, and whose address is written down
+//! - `proxy_protocol`: PROXY headers, and what is believed of the client with them
 //! - `stores`: signing anew, and the questions asked in our own name, against the embedded store
 
 #![cfg(feature = "proxy")]
@@ -20,5 +21,6 @@ mod bodies;
 mod heads;
 mod limits;
 mod policies;
+mod proxy_protocol;
 mod stores;
 mod support;

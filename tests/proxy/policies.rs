@@ -22,12 +22,19 @@ use tokio::sync::oneshot;
 use crate::support::{Options, Proxy, Store, Wire, first_line, header, soon};
 
 const KEY: (&str, &str) = ("ROOT", "root-secret");
+/// A user of the same account, who has no rights but those that a bucket's policy gives.
+pub(crate) const ALICE: (&str, &str) = ("ALICE", "alice-secret");
 const ACCOUNT: &str = "111122223333";
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::demo/*"}]}"#;
 
 /// The head of a signed request of the owner's root, without the body's framing and the empty line.
-fn head(method: &str, target: &str) -> String {
-    let identity = Credentials::new(KEY.0, KEY.1, None, None, "test").into();
+pub(crate) fn head(method: &str, target: &str) -> String {
+    head_by(KEY, method, target)
+}
+
+/// The same of whoever has this access key.
+pub(crate) fn head_by(key: (&str, &str), method: &str, target: &str) -> String {
+    let identity = Credentials::new(key.0, key.1, None, None, "test").into();
     let mut settings = SigningSettings::default();
     settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
     let params = v4::SigningParams::builder()
@@ -50,16 +57,18 @@ fn head(method: &str, target: &str) -> String {
 }
 
 /// A proxy that keeps policies where the test can look.
-async fn keeper(options: Options) -> (Arc<MemoryStore>, Proxy) {
+pub(crate) async fn keeper(options: Options) -> (Arc<MemoryStore>, Proxy) {
     let id = AccountId::parse(ACCOUNT).unwrap();
     let account = Account { id: id.clone(), canonical_id: CanonicalUserId::parse(&"ab".repeat(32)).unwrap() };
-    let root = Credential {
-        access_key_id: AccessKeyId::new(KEY.0),
-        secret: SecretKey::new(KEY.1),
+    let credential = |key: (&str, &str), principal| Credential {
+        access_key_id: AccessKeyId::new(key.0),
+        secret: SecretKey::new(key.1),
         session_token: None,
-        identity: Arc::new(Identity { principal: Principal::root(account), policies: Vec::new() }),
+        identity: Arc::new(Identity { principal, policies: Vec::new() }),
     };
-    let credentials: StaticCredentials = [root].into_iter().collect();
+    let alice = Principal::user(account.clone(), "/", "alice", "AIDAALICE", [].into());
+    let credentials: StaticCredentials =
+        [credential(KEY, Principal::root(account)), credential(ALICE, alice)].into_iter().collect();
     let policies = Arc::new(MemoryStore::default());
     let handler = Handler::Store(Arc::clone(&policies) as _);
     let layer = BucketPolicyLayer::builder(Arc::new(credentials), Arc::new(OneOwner::new(id)), handler).build();
@@ -121,14 +130,16 @@ async fn behind_a_trusted_proxy_the_audit_line_names_the_client() {
     let identities = directory.path().join("identities.toml");
     let keys = format!("root_keys = [{{ access_key_id = \"{}\", secret_access_key = \"{}\" }}]", KEY.0, KEY.1);
     std::fs::write(&identities, format!("[[account]]\nid = \"{ACCOUNT}\"\n{keys}\n")).unwrap();
-    for (trusted, forwarded, expected) in [
-        ("\"127.0.0.0/8\"", "198.51.100.7, 203.0.113.9", "203.0.113.9"),
-        ("", "198.51.100.7, 203.0.113.9", "127.0.0.1"),
+    for (trusted, introduction, forwarded, expected) in [
+        ("\"127.0.0.0/8\"", "", "198.51.100.7, 203.0.113.9", "203.0.113.9"),
+        ("", "", "198.51.100.7, 203.0.113.9", "127.0.0.1"),
+        ("\"127.0.0.0/8\"", "PROXY TCP4 203.0.113.9 127.0.0.1 1 2\r\n", "198.51.100.7", "203.0.113.9"),
     ] {
         let text = format!(
-            "[listen]\naddress = \"127.0.0.1:0\"\ntrusted_proxies = [{trusted}]\n[admin]\naddress = \"127.0.0.1:0\"\n\
+            "[listen]\naddress = \"127.0.0.1:0\"\ntrusted_proxies = [{trusted}]\nproxy_protocol = {}\n[admin]\naddress = \"127.0.0.1:0\"\n\
              [upstream]\nendpoint = \"embedded:data\"\n[ownership]\ndefault_account = \"{ACCOUNT}\"\n\
-             [log]\nlevel = \"error\"\naudit = \"audit.jsonl\"\n"
+             [log]\nlevel = \"error\"\naudit = \"audit.jsonl\"\n",
+            !introduction.is_empty()
         );
         let settings = config::parse(&text, "proxy.toml", directory.path(), &|_| None).unwrap().settings;
         let server = Server::bind(settings, Arc::new(IdentityFile::load(&identities).unwrap())).await.unwrap();
@@ -139,11 +150,12 @@ async fn behind_a_trusted_proxy_the_audit_line_names_the_client() {
         }));
 
         let mut client = Wire::connect(address).await;
+        client.send(introduction).await;
         let head = head("PUT", "/demo?policy");
         let length = POLICY.len();
         client.send(format!("{head}X-Forwarded-For: {forwarded}\r\nContent-Length: {length}\r\n\r\n{POLICY}")).await;
-        assert_eq!(first_line(&client.head().await), "HTTP/1.1 204 No Content", "{trusted:?}");
-        assert_eq!(last_line(&directory.path().join("audit.jsonl"))["source_ip"], expected, "{trusted:?}");
+        assert_eq!(first_line(&client.head().await), "HTTP/1.1 204 No Content", "{expected}");
+        assert_eq!(last_line(&directory.path().join("audit.jsonl"))["source_ip"], expected);
 
         let mut probe = Wire::connect(admin).await;
         probe.send("GET /readyz HTTP/1.1\r\nHost: admin\r\n\r\n").await;

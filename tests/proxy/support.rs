@@ -4,10 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
 use portcullis::admin::health::{Check, Health};
 use portcullis::identity::StaticCredentials;
 use portcullis::ownership::fixed::OneOwner;
 use portcullis::policy::AccountId;
+use portcullis::server::body::Inbound;
 use portcullis::server::client_address::TrustedProxies;
 use portcullis::server::frontend::{Frontend, FrontendSettings};
 use portcullis::server::listener::ListenerSettings;
@@ -15,12 +19,13 @@ use portcullis::server::shutdown::Drained;
 use portcullis::server::stack::{StackSettings, stack};
 use portcullis::store::memory::MemoryStore;
 use portcullis::upstream::{ClientSettings, Endpoint, UpstreamCredentials};
-use portcullis::{BucketPolicyLayer, Handler};
+use portcullis::{BoxError, BucketPolicyLayer, Handler};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tower_service::Service;
 
 /// Nothing here takes longer, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,6 +50,7 @@ pub(crate) struct Options {
     pub(crate) max_in_flight: usize,
     pub(crate) max_connections: usize,
     pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) proxy_protocol: bool,
 }
 
 impl Default for Options {
@@ -60,6 +66,7 @@ impl Default for Options {
             max_in_flight: 100,
             max_connections: 100,
             trusted_proxies: TrustedProxies::default(),
+            proxy_protocol: false,
         }
     }
 }
@@ -80,7 +87,18 @@ impl Proxy {
         let upstream = client_settings(store, &options);
         let settings =
             StackSettings { max_in_flight: options.max_in_flight, body_idle_timeout: options.body_idle_timeout };
-        let service = stack(settings, policies, upstream).unwrap();
+        Self::start_service(stack(settings, policies, upstream).unwrap(), options).await
+    }
+
+    /// The listeners alone, around any service.
+    pub(crate) async fn start_service<S, B>(service: S, options: Options) -> Self
+    where
+        S: Service<Request<Inbound>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let settings = FrontendSettings {
             listen: ListenerSettings {
@@ -89,6 +107,7 @@ impl Proxy {
                 request_header_timeout: options.request_header_timeout,
                 idle_timeout: options.idle_timeout,
                 trusted_proxies: options.trusted_proxies,
+                proxy_protocol: options.proxy_protocol,
             },
             admin: Some(local),
             drain_timeout: options.drain_timeout,

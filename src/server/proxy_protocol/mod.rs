@@ -1,8 +1,11 @@
 //! What does the header say that a proxy put in front of a connection?
 //!
 //! The PROXY protocol, version 1 (one line of text) and 2 (binary), as
-//! <https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt> defines it. [`parse`] does no IO.
+//! <https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt> defines it. [`parse`] does no IO; `read` takes a header,
+//! and no byte more, from a socket. Whether what it says is believed is another question: see
+//! [`caller`](super::caller).
 
+mod read;
 mod v1;
 mod v2;
 
@@ -10,6 +13,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::layer::ClientTls;
+
+pub(crate) use read::read;
 
 /// No header is longer, in bytes: a line's limit is the protocol's, and that of a binary header ours. It leaves room for
 /// all that senders add, while the protocol would allow sixteen times as much.
