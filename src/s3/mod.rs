@@ -17,4 +17,6 @@ pub mod hoisted;
 pub mod operation;
 pub mod public_access_block;
 pub mod xml;
+#[cfg(feature = "proxy")]
+pub(crate) mod xml_answer;
 mod xml_body;
