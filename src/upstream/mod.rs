@@ -9,15 +9,17 @@ pub mod embedded;
 pub mod endpoint;
 mod flow;
 mod headers;
+mod question;
 pub mod respond;
 mod sign;
 mod tls;
 mod upload;
 
 pub use client::{ClientSettings, RequestBodyFailed, ResponseFuture, UpstreamClient};
-pub use control::{ControlClient, ControlError, ControlSettings};
+pub use control::{ControlClient, ControlSettings};
 pub use credentials::{KeyPair, UpstreamCredentials};
 pub use download::ResponseBody;
 pub use embedded::{EmbeddedError, EmbeddedStore};
 pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use question::ControlError;
 pub use tls::TlsError;

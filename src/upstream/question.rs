@@ -1,0 +1,255 @@
+//! How the store is asked: one request, signed with our own key, and an answer of which no more is read than is needed.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use http::header::HOST;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::timeout;
+
+use super::control::ControlSettings;
+use super::sign::Signer;
+use super::tls::{TlsError, client_config};
+use crate::layer::BoxError;
+use crate::s3::address::Address;
+use crate::s3::checksum::EMPTY_SHA256;
+use crate::s3::forward::SignedPayload;
+use crate::s3::xml;
+use crate::s3::xml_answer::Root;
+
+/// What is read of an answer, at most, in bytes. A policy has 20 KiB; an ACL of a hundred grants has 40, and the fifty tags
+/// of a bucket, escaped, have less than 100.
+const MAX_ANSWER: usize = 128 * 1024;
+
+/// A connection that was idle for longer is not used again; see `client.rs`.
+const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// Puts [`Question`]s.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    pub(super) settings: ControlSettings,
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    method: Method,
+    /// Path and query as they are sent. Nothing changes a byte of them on the way: a key such as `a//b` means another object
+    /// than `a/b`.
+    target: String,
+    headers: HeaderMap,
+    is_signed: bool,
+}
+
+/// The store gave no usable answer.
+#[derive(Debug)]
+pub struct ControlError {
+    /// What was asked: method and target.
+    question: String,
+    reason: Reason,
+}
+
+#[derive(Debug)]
+pub(super) enum Reason {
+    Http(BoxError),
+    TimedOut(Duration),
+    /// With the error's code, where its body told one.
+    Status(StatusCode, Option<String>),
+    TooLong,
+    Unsigned(String),
+    Acl(xml::XmlError),
+    Document(String),
+    Unreachable(String),
+}
+
+impl Asker {
+    /// With a small pool of its own, so that questions are answered even while uploads take up the other.
+    pub(super) fn new(settings: ControlSettings) -> Result<Self, TlsError> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(settings.connect_timeout));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(client_config(&settings.endpoint)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .set_host(false)
+            .build(connector);
+        Ok(Self { client, settings })
+    }
+
+    /// The answer's status and its whole body.
+    pub(super) async fn ask(&self, question: &Question) -> Result<(StatusCode, Bytes), ControlError> {
+        self.in_time(question, async {
+            let response = self.send(question).await?;
+            let status = response.status();
+            match read(question, response, |_| true).await? {
+                Some(body) => Ok((status, body)),
+                None => Err(question.failed(Reason::TooLong)),
+            }
+        })
+        .await
+    }
+
+    /// The answer's status, and its body unless that is a `200` with another root element. Of what is none of ours, an
+    /// object that a store sends because it does not know the subresource, no more is read than its first bytes.
+    pub(super) async fn ask_for(
+        &self,
+        question: &Question,
+        root: Root,
+    ) -> Result<(StatusCode, Option<Bytes>), ControlError> {
+        self.in_time(question, async {
+            let response = self.send(question).await?;
+            let status = response.status();
+            let is_wanted = |start: &[u8]| status != StatusCode::OK || root.begins(start) != Some(false);
+            let body = read(question, response, is_wanted).await?;
+            // A document that ends before its root is no document.
+            let body = body.filter(|body| status != StatusCode::OK || root.begins(body).is_some());
+            Ok((status, body))
+        })
+        .await
+    }
+
+    /// The answer's head.
+    pub(super) async fn ask_for_head(&self, question: &Question) -> Result<(StatusCode, HeaderMap), ControlError> {
+        let response = self.in_time(question, self.send(question)).await?;
+        let (parts, _) = response.into_parts();
+        Ok((parts.status, parts.headers))
+    }
+
+    async fn in_time<T>(
+        &self,
+        question: &Question,
+        answer: impl Future<Output = Result<T, ControlError>>,
+    ) -> Result<T, ControlError> {
+        let limit = self.settings.timeout;
+        timeout(limit, answer).await.unwrap_or_else(|_| Err(question.failed(Reason::TimedOut(limit))))
+    }
+
+    async fn send(&self, question: &Question) -> Result<Response<Incoming>, ControlError> {
+        let unsigned = |reason: String| question.failed(Reason::Unsigned(reason));
+        let target: PathAndQuery =
+            question.target.parse().map_err(|e: http::uri::InvalidUri| unsigned(e.to_string()))?;
+        let mut headers = question.headers.clone();
+        headers.insert(HOST, self.settings.endpoint.host().clone());
+        if let Some(credentials) = self.settings.credentials.of(None).filter(|_| question.is_signed) {
+            Signer {
+                credentials,
+                region: &self.settings.region,
+                endpoint: &self.settings.endpoint,
+                now: SystemTime::now(),
+            }
+            .sign(&question.method, &target, &mut headers, &SignedPayload::Sha256(EMPTY_SHA256.to_owned()))
+            .map_err(|error| unsigned(error.to_string()))?;
+        }
+        let mut request = Request::new(Empty::new());
+        *request.method_mut() = question.method.clone();
+        *request.uri_mut() = self.settings.endpoint.uri(target).map_err(|error| unsigned(error.to_string()))?;
+        *request.headers_mut() = headers;
+        self.client.request(request).await.map_err(|error| question.failed(Reason::Http(error.into())))
+    }
+}
+
+/// Reads a body for as long as `is_wanted` says so of what has come; `None` where it does not. What is not read is not
+/// fetched either: the connection is closed.
+async fn read(
+    question: &Question,
+    response: Response<Incoming>,
+    is_wanted: impl Fn(&[u8]) -> bool,
+) -> Result<Option<Bytes>, ControlError> {
+    let mut body = response.into_body();
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| question.failed(Reason::Http(error.into())))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if data.len() > MAX_ANSWER.saturating_sub(bytes.len()) {
+            return Err(question.failed(Reason::TooLong));
+        }
+        bytes.extend_from_slice(&data);
+        if !is_wanted(&bytes) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(bytes.freeze()))
+}
+
+impl Question {
+    /// Asks with our own key, where we have one. `query` begins with `?` or is empty.
+    pub(super) fn signed(method: Method, address: &Address, query: &str) -> Self {
+        Self { method, target: format!("{address}{query}"), headers: HeaderMap::new(), is_signed: true }
+    }
+
+    /// Asks as anybody.
+    pub(super) fn unsigned(method: Method, address: &Address, headers: HeaderMap) -> Self {
+        Self { method, target: address.to_string(), headers, is_signed: false }
+    }
+
+    /// The status leaves the question open.
+    pub(super) fn refused(&self, status: StatusCode, body: &[u8]) -> ControlError {
+        self.failed(Reason::Status(status, xml::error_code(body).map(str::to_owned)))
+    }
+
+    /// There is no usable answer.
+    pub(super) fn failed(&self, reason: Reason) -> ControlError {
+        ControlError::new(format!("{} {}", self.method, self.target), reason)
+    }
+}
+
+impl ControlError {
+    pub(super) fn new(question: String, reason: Reason) -> Self {
+        Self { question, reason }
+    }
+}
+
+impl fmt::Display for ControlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: ", self.question)?;
+        match &self.reason {
+            Reason::Http(error) => {
+                write!(f, "{error}")?;
+                let mut source = error.source();
+                while let Some(cause) = source {
+                    write!(f, ": {cause}")?;
+                    source = cause.source();
+                }
+                Ok(())
+            }
+            Reason::TimedOut(limit) => write!(f, "no answer in {limit:?}"),
+            Reason::Status(status, None) => write!(f, "the object store answered {status}"),
+            Reason::Status(status, Some(code)) => write!(f, "the object store answered {status}, {code:?}"),
+            Reason::TooLong => write!(f, "the object store's answer is longer than {MAX_ANSWER} bytes"),
+            Reason::Unsigned(reason) => write!(f, "the question cannot be signed: {reason}"),
+            Reason::Acl(error) => write!(f, "the object store's answer is not an ACL: {error}"),
+            Reason::Document(error) => write!(f, "the object store's answer is not what was asked for: {error}"),
+            Reason::Unreachable(reason) => write!(f, "the object store is unreachable: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for ControlError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.reason {
+            Reason::Http(error) => Some(error.as_ref()),
+            Reason::Acl(error) => Some(error),
+            Reason::TimedOut(_)
+            | Reason::Status(..)
+            | Reason::TooLong
+            | Reason::Unsigned(_)
+            | Reason::Document(_)
+            | Reason::Unreachable(_) => None,
+        }
+    }
+}
