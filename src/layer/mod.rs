@@ -13,6 +13,7 @@ mod locks;
 mod policy_api;
 pub mod respond;
 pub mod service;
+pub mod store_facts;
 mod target;
 
 pub use body::{RequestBody, ResponseBody};
@@ -22,6 +23,7 @@ pub use future::ResponseFuture;
 pub use layer::{BucketPolicyLayer, Builder, Handler, PassThrough};
 pub use respond::RequestId;
 pub use service::BucketPolicy;
+pub use store_facts::{StoreFacts, StoreFactsError};
 
 /// Any error, as tower and hyper pass them on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -7,6 +7,7 @@ pub mod credentials;
 mod download;
 pub mod embedded;
 pub mod endpoint;
+mod facts;
 mod flow;
 mod headers;
 mod question;

@@ -1,5 +1,6 @@
 //! The proxy on real sockets, with clients and stores that show the very bytes.
 //!
+//! - `facts`: what a decision asks the store, and what its answers mean
 //! - `heads`: request lines and headers, in both directions
 //! - `bodies`: lengths, chunks, trailers, `Expect`, large ones
 //! - `aborts`: who goes away, and how the other side learns of it
@@ -18,6 +19,7 @@
 
 mod aborts;
 mod bodies;
+mod facts;
 mod heads;
 mod limits;
 mod policies;

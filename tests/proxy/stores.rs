@@ -17,7 +17,7 @@ use tower::ServiceExt;
 
 use crate::support::{Options, Store, client_settings, first_line, header};
 
-fn key(name: &str) -> KeyPair {
+pub(crate) fn key(name: &str) -> KeyPair {
     KeyPair { access_key_id: AccessKeyId::new(name), secret: SecretKey::new(format!("{name}-secret")) }
 }
 
@@ -25,7 +25,7 @@ fn account() -> AccountId {
     AccountId::parse("111122223333").unwrap()
 }
 
-fn control(address: std::net::SocketAddr, credentials: UpstreamCredentials) -> ControlClient {
+pub(crate) fn control(address: std::net::SocketAddr, credentials: UpstreamCredentials) -> ControlClient {
     ControlClient::new(ControlSettings {
         endpoint: Endpoint::parse(&format!("http://{address}")).unwrap(),
         region: "us-east-1".to_owned(),
