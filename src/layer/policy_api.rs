@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -29,7 +29,7 @@ use crate::policy::{
     AccessRequest, AccountId, Action, Context, InvalidPolicy, MAX_BODY, Policies, Policy, Principal, Problem,
 };
 use crate::s3::address::{Address, AddressStyle, BucketName};
-use crate::s3::aws_chunked::{self, Framing};
+use crate::s3::aws_chunked::{self, Framing, unframe};
 use crate::s3::checksum::{DigestChecks, PayloadHash, hex};
 use crate::s3::context::{AuthType, RequestFacts, SignatureFacts};
 use crate::s3::error::{ErrorCode, S3Error};
@@ -562,25 +562,4 @@ fn unresolved(error: OwnershipError) -> S3Error {
 fn unavailable(error: &StoreError) -> S3Error {
     tracing::error!(%error, "a bucket's policy is not known");
     ErrorCode::ServiceUnavailable.into()
-}
-
-/// Takes off what only describes aws-chunked framing; what stood in its trailers becomes headers.
-fn unframe(headers: &mut HeaderMap, trailers: Vec<(HeaderName, HeaderValue)>) {
-    headers.extend(trailers);
-    for name in ["x-amz-decoded-content-length", "x-amz-trailer"] {
-        headers.remove(HeaderName::from_static(name));
-    }
-    let kept: Vec<String> = headers
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
-        .map(str::to_owned)
-        .collect();
-    match HeaderValue::from_str(&kept.join(", ")) {
-        Ok(value) if !kept.is_empty() => headers.insert(CONTENT_ENCODING, value),
-        _ => headers.remove(CONTENT_ENCODING),
-    };
 }

@@ -18,6 +18,7 @@ mod trailer;
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
@@ -102,6 +103,28 @@ pub fn decoded_length(headers: &HeaderMap) -> Result<u64, ChunkedError> {
     let invalid = || ChunkedError::InvalidLength(String::from_utf8_lossy(value.as_bytes()).into_owned());
     let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()) && values.next().is_none());
     digits.and_then(|text| text.parse().ok()).ok_or_else(invalid)
+}
+
+/// Takes off the headers what only describes the framing of a body that is decoded; what stood in its trailers becomes
+/// headers.
+pub(crate) fn unframe(headers: &mut HeaderMap, trailers: Vec<(HeaderName, HeaderValue)>) {
+    headers.extend(trailers);
+    for name in ["x-amz-decoded-content-length", "x-amz-trailer"] {
+        headers.remove(HeaderName::from_static(name));
+    }
+    let kept: Vec<String> = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
+        .map(str::to_owned)
+        .collect();
+    match HeaderValue::from_str(&kept.join(", ")) {
+        Ok(value) if !kept.is_empty() => headers.insert(CONTENT_ENCODING, value),
+        _ => headers.remove(CONTENT_ENCODING),
+    };
 }
 
 /// Decodes a whole body, for those small enough to be held in memory.
