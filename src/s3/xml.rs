@@ -17,7 +17,7 @@ use std::fmt;
 use bytes::Bytes;
 use quick_xml::Reader;
 use quick_xml::escape::partial_escape;
-use quick_xml::events::{BytesRef, Event};
+use quick_xml::events::{BytesDecl, BytesRef, Event};
 
 use super::error::S3Error;
 
@@ -52,14 +52,40 @@ fn element(body: &mut String, name: &str, text: &str) {
     body.extend(["</", name, ">"]);
 }
 
+/// Writes an element that every parser reads as just this text: white space that some would take for a line's end, or for
+/// nothing at all, is written as references. `prefix` is that of the name, with its colon. The text's characters are
+/// [representable](is_representable).
+pub(super) fn exact_element(body: &mut String, prefix: &str, name: &str, text: &str) {
+    body.extend(["<", prefix, name, ">"]);
+    let inner = text.trim();
+    let (before, after) = text.split_once(inner).unwrap_or_default();
+    let reference = |c: char| format!("&#{};", u32::from(c));
+    body.extend(before.chars().map(reference));
+    for c in inner.chars() {
+        match c {
+            '&' => body.push_str("&amp;"),
+            '<' => body.push_str("&lt;"),
+            '>' => body.push_str("&gt;"),
+            ' ' => body.push(c),
+            c if c.is_whitespace() => body.push_str(&reference(c)),
+            c => body.push(c),
+        }
+    }
+    body.extend(after.chars().map(reference));
+    body.extend(["</", prefix, name, ">"]);
+}
+
 fn representable(text: &str) -> Cow<'_, str> {
-    // https://www.w3.org/TR/xml/#charsets; surrogates cannot occur in a `char`.
-    let fits = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{1_0000}'..);
-    if text.chars().all(fits) {
+    if text.chars().all(is_representable) {
         Cow::Borrowed(text)
     } else {
-        Cow::Owned(text.chars().map(|c| if fits(c) { c } else { char::REPLACEMENT_CHARACTER }).collect())
+        Cow::Owned(text.chars().map(|c| if is_representable(c) { c } else { char::REPLACEMENT_CHARACTER }).collect())
     }
+}
+
+/// Whether XML 1.0 can hold the character: <https://www.w3.org/TR/xml/#charsets>. Surrogates cannot occur in a `char`.
+pub(super) fn is_representable(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{1_0000}'..)
 }
 
 /// Why an ACL document could not be read.
@@ -128,6 +154,15 @@ pub(super) fn referenced(reference: &BytesRef<'_>) -> Result<char, XmlError> {
         "apos" => Ok('\''),
         "quot" => Ok('"'),
         _ => Err(XmlError::DocumentType),
+    }
+}
+
+/// Refuses a declaration of an encoding other than UTF-8.
+pub(super) fn utf8_declared(declaration: &BytesDecl<'_>) -> Result<(), String> {
+    match declaration.encoding() {
+        None => Ok(()),
+        Some(Ok(encoding)) if encoding.eq_ignore_ascii_case("utf-8") => Ok(()),
+        Some(_) => Err("an encoding other than UTF-8".to_owned()),
     }
 }
 

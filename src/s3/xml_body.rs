@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use quick_xml::Reader;
-use quick_xml::events::{BytesDecl, BytesStart, Event};
+use quick_xml::events::{BytesStart, Event};
 
-use super::xml::referenced;
+use super::xml::{referenced, utf8_declared};
 
 /// What a document consists of.
 pub(super) enum Piece<'x> {
@@ -56,7 +56,7 @@ pub(super) fn walk(document: &[u8], mut take: impl FnMut(Piece<'_>) -> Result<()
             }
             Event::CData(_) | Event::GeneralRef(_) => return Err("text outside the root element".to_owned()),
             Event::DocType(_) => return Err("a document type".to_owned()),
-            Event::Decl(declaration) => utf8(&declaration)?,
+            Event::Decl(declaration) => utf8_declared(&declaration)?,
             Event::PI(_) | Event::Comment(_) => {
                 if inside {
                     take(Piece::Aside)?;
@@ -71,12 +71,4 @@ pub(super) fn walk(document: &[u8], mut take: impl FnMut(Piece<'_>) -> Result<()
 fn name<'x>(start: &'x BytesStart<'_>) -> Result<&'x str, String> {
     let name = start.name().into_inner();
     if name.contains(':') { Err(format!("element `{name}` with a prefix")) } else { Ok(name) }
-}
-
-fn utf8(declaration: &BytesDecl<'_>) -> Result<(), String> {
-    match declaration.encoding() {
-        None => Ok(()),
-        Some(Ok(encoding)) if encoding.eq_ignore_ascii_case("utf-8") => Ok(()),
-        Some(_) => Err("an encoding other than UTF-8".to_owned()),
-    }
 }
