@@ -10,12 +10,14 @@ pub mod checksum;
 pub mod context;
 pub mod copy_source;
 pub mod delete_objects;
+pub mod delete_result;
 pub mod error;
 pub mod form;
 pub mod forward;
 pub mod hoisted;
 pub mod operation;
 pub mod public_access_block;
+pub mod rewritten;
 pub mod xml;
 #[cfg(feature = "proxy")]
 pub(crate) mod xml_answer;
