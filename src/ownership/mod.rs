@@ -38,6 +38,15 @@ pub trait BucketOwners: Send + Sync + 'static {
     /// [`OwnershipError`] when it cannot be known, which answers `503`.
     fn owner<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Ownership, OwnershipError>>;
 
+    /// The owner of a bucket that is there, since the store has just listed it: nobody needs to ask for its existence.
+    /// For showing it or not; what is to be decided asks [`owner`](Self::owner).
+    ///
+    /// # Errors
+    /// [`OwnershipError`] when it cannot be known.
+    fn owner_of_listed<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Ownership, OwnershipError>> {
+        self.owner(bucket)
+    }
+
     /// Whether the bucket is there now, asked past any cache.
     ///
     /// # Errors

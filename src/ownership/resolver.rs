@@ -46,6 +46,9 @@ pub struct OwnerResolver {
     sources: Vec<Source>,
     registry: Option<RegistryOwners>,
     cache: OwnerCache,
+    /// The owners of listed buckets. Kept apart: one may have been deleted since the store wrote its list, and must then not
+    /// count as there.
+    listed: OwnerCache,
     probe_is_blind: bool,
     clock: Box<dyn Fn() -> Instant + Send + Sync>,
 }
@@ -58,8 +61,8 @@ impl OwnerResolver {
             Source::Registry(registry) => Some(registry.clone()),
             Source::Fixed(_) | Source::UpstreamAcl(_) | Source::Default(_) => None,
         });
-        let cache = OwnerCache::new(ttl, CACHED_OWNERS);
-        Self { probe, sources, registry, cache, probe_is_blind: false, clock: Box::new(Instant::now) }
+        let (cache, listed) = (OwnerCache::new(ttl, CACHED_OWNERS), OwnerCache::new(ttl, CACHED_OWNERS));
+        Self { probe, sources, registry, cache, listed, probe_is_blind: false, clock: Box::new(Instant::now) }
     }
 
     /// Records creations and deletions in `registry` though it is not among the sources. Without this, a registry that
@@ -90,12 +93,21 @@ impl OwnerResolver {
         if !self.head(bucket).await? {
             return Ok(Ownership::NoSuchBucket);
         }
+        self.ask_sources(bucket).await
+    }
+
+    async fn ask_sources(&self, bucket: &BucketName) -> Result<Ownership, OwnershipError> {
         for source in &self.sources {
             if let Some(account) = source.owner(bucket).await? {
                 return Ok(Ownership::Account(account));
             }
         }
         Ok(Ownership::Unknown)
+    }
+
+    fn invalidate(&self, bucket: &BucketName) {
+        self.cache.invalidate(bucket);
+        self.listed.invalidate(bucket);
     }
 
     async fn head(&self, bucket: &BucketName) -> Result<bool, OwnershipError> {
@@ -121,11 +133,26 @@ impl BucketOwners for OwnerResolver {
         })
     }
 
+    fn owner_of_listed<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Ownership, OwnershipError>> {
+        Box::pin(async move {
+            let now = (self.clock)();
+            let began = match (self.cache.get(bucket, now), self.listed.get(bucket, now)) {
+                (Ok(account), _) | (Err(_), Ok(account)) => return Ok(Ownership::Account(account)),
+                (Err(_), Err(generation)) => generation,
+            };
+            let found = self.ask_sources(bucket).await?;
+            if let Ownership::Account(account) = &found {
+                self.listed.insert(bucket, account, began, (self.clock)());
+            }
+            Ok(found)
+        })
+    }
+
     fn exists<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<bool, OwnershipError>> {
         Box::pin(async move {
             let exists = self.head(bucket).await?;
             if !exists {
-                self.cache.invalidate(bucket);
+                self.invalidate(bucket);
             }
             Ok(exists)
         })
@@ -141,7 +168,7 @@ impl BucketOwners for OwnerResolver {
         creator: Option<&'a AccountId>,
     ) -> BoxFuture<'a, Result<(), OwnershipError>> {
         Box::pin(async move {
-            let _stale = Stale { cache: &self.cache, bucket };
+            let _stale = Stale { owners: self, bucket };
             match (&self.registry, creator) {
                 (Some(registry), Some(creator)) => registry.record(bucket, creator).await,
                 (Some(_), None) | (None, _) => Ok(()),
@@ -151,7 +178,7 @@ impl BucketOwners for OwnerResolver {
 
     fn deleted<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<(), OwnershipError>> {
         Box::pin(async move {
-            let _stale = Stale { cache: &self.cache, bucket };
+            let _stale = Stale { owners: self, bucket };
             match &self.registry {
                 Some(registry) => registry.forget(bucket).await,
                 None => Ok(()),
@@ -162,13 +189,13 @@ impl BucketOwners for OwnerResolver {
 
 /// Invalidates when dropped: after the registry was changed, and also when that failed or the caller went away midway.
 struct Stale<'a> {
-    cache: &'a OwnerCache,
+    owners: &'a OwnerResolver,
     bucket: &'a BucketName,
 }
 
 impl Drop for Stale<'_> {
     fn drop(&mut self) {
-        self.cache.invalidate(self.bucket);
+        self.owners.invalidate(self.bucket);
     }
 }
 

@@ -370,3 +370,50 @@ fn a_lookup_that_began_before_a_change_does_not_bring_the_old_answer_back() {
         assert_eq!(found, Ownership::NoSuchBucket, "{row}: asked anew");
     }
 }
+
+#[tokio::test]
+async fn a_listed_bucket_is_not_asked_for_its_existence() {
+    let (probe, clock) = (ScriptedProbe::new(), Clock::new());
+    *probe.acl.lock().unwrap() = Ok(Some(canonical_id()));
+    let read = clock.clone();
+    let owners = OwnerResolver::new(Arc::clone(&probe) as _, vec![by_acl(&probe)], TTL).with_clock(move || read.read());
+    let (photos, music) = (bucket("photos"), bucket("music"));
+    let acl = |id: Option<&str>| *probe.acl.lock().unwrap() = Ok(id.map(str::to_owned));
+
+    assert_eq!(owners.owner_of_listed(&photos).await.unwrap(), owned_by(BY_ACL));
+    acl(None);
+    assert_eq!(owners.owner_of_listed(&photos).await.unwrap(), owned_by(BY_ACL), "kept");
+    assert_eq!(owners.owner_of_listed(&music).await.unwrap(), Ownership::Unknown);
+    assert_eq!(probe.heads(), 0);
+    // What a list said does not make a bucket.
+    *probe.there.lock().unwrap() = Ok(false);
+    assert_eq!(owners.owner(&photos).await.unwrap(), Ownership::NoSuchBucket);
+    *probe.there.lock().unwrap() = Ok(true);
+    clock.set(30);
+    assert_eq!(owners.owner_of_listed(&photos).await.unwrap(), Ownership::Unknown, "no longer kept");
+
+    // What was found for a decision is as good.
+    acl(Some(&canonical_id()));
+    assert_eq!(owners.owner(&music).await.unwrap(), owned_by(BY_ACL));
+    acl(None);
+    assert_eq!(owners.owner_of_listed(&music).await.unwrap(), owned_by(BY_ACL));
+    owners.deleted(&music).await.unwrap();
+    assert_eq!(owners.owner_of_listed(&music).await.unwrap(), Ownership::Unknown, "dropped");
+
+    *probe.acl.lock().unwrap() = Err(ProbeError { reason: "time-out".to_owned() });
+    owners.owner_of_listed(&photos).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_change_drops_what_a_list_has_found() {
+    let probe = ScriptedProbe::new();
+    let records = Arc::new(MemoryRegistry::new());
+    let sources = vec![registry(&records), Source::Default(account(DEFAULT))];
+    let owners = OwnerResolver::new(Arc::clone(&probe) as _, sources, TTL);
+    let name = bucket("photos");
+    assert_eq!(owners.owner_of_listed(&name).await.unwrap(), owned_by(DEFAULT));
+    owners.created(&name, Some(&account(CREATOR))).await.unwrap();
+    assert_eq!(owners.owner_of_listed(&name).await.unwrap(), owned_by(CREATOR));
+    owners.deleted(&name).await.unwrap();
+    assert_eq!(owners.owner_of_listed(&name).await.unwrap(), owned_by(DEFAULT));
+}
