@@ -6,6 +6,7 @@ pub mod acl;
 pub mod action_map;
 pub mod address;
 pub mod aws_chunked;
+pub(crate) mod bucket_list;
 pub mod checksum;
 pub mod context;
 pub mod copy_source;
