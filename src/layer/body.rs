@@ -11,6 +11,7 @@ use http_body_util::Full;
 use pin_project_lite::pin_project;
 
 use super::BoxError;
+use super::bucket_list::FilteredBuckets;
 use crate::s3::checksum::PayloadHash;
 use crate::s3::error::S3Error;
 
@@ -173,6 +174,8 @@ pin_project! {
     enum ResponseKind<B> {
         Inner { #[pin] body: B },
         Own { #[pin] body: Full<Bytes> },
+        // Rare and large, so the others need not be as large.
+        Filtered { body: Pin<Box<FilteredBuckets<B>>> },
     }
 }
 
@@ -184,16 +187,25 @@ impl<B> ResponseBody<B> {
     pub(crate) fn own(bytes: Bytes) -> Self {
         Self { kind: ResponseKind::Own { body: Full::new(bytes) } }
     }
+
+    pub(crate) fn filtered(body: FilteredBuckets<B>) -> Self {
+        Self { kind: ResponseKind::Filtered { body: Box::pin(body) } }
+    }
 }
 
-impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
+impl<B> Body for ResponseBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = BoxError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
-            ResponseProj::Inner { body } => body.poll_frame(cx),
+            ResponseProj::Inner { body } => body.poll_frame(cx).map_err(Into::into),
             ResponseProj::Own { body } => body.poll_frame(cx).map_err(|never| match never {}),
+            ResponseProj::Filtered { body } => body.as_mut().poll_frame(cx),
         }
     }
 
@@ -201,6 +213,7 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
         match &self.kind {
             ResponseKind::Inner { body } => body.is_end_stream(),
             ResponseKind::Own { body } => body.is_end_stream(),
+            ResponseKind::Filtered { body } => body.is_end_stream(),
         }
     }
 
@@ -208,6 +221,7 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
         match &self.kind {
             ResponseKind::Inner { body } => body.size_hint(),
             ResponseKind::Own { body } => body.size_hint(),
+            ResponseKind::Filtered { .. } => SizeHint::default(),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! and [`future`] the types that come back, and [`respond`] is the one way out for an error.
 
 pub mod body;
+#[cfg_attr(not(test), expect(dead_code, reason = "the enforcing path is to call it"))]
+mod bucket_list;
 pub mod change;
 pub mod connection;
 pub mod future;
