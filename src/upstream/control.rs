@@ -1,6 +1,6 @@
 //! Questions of our own to the store, in our own name: is a bucket there, whose is it, which policy has it?
 //!
-//! How they are put is in [`question`](super::question), what a single decision asks in [`facts`](super::facts).
+//! How they are put is in `question.rs`, what a single decision asks in `facts.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
