@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use super::condition::{Key, LISTED, Name, ip_address};
+use super::condition::{ConditionKey, Key, Name, ip_address};
 
 /// The condition keys of a request and their values.
 ///
@@ -22,7 +22,7 @@ use super::condition::{Key, LISTED, Name, ip_address};
 #[derive(Clone, Debug)]
 pub struct Context<'c> {
     /// Of each listed key without a tag: one more than the position of its values, or 0.
-    positions: [u8; LISTED],
+    positions: [u8; ConditionKey::COUNT],
     values: Vec<Values<'c>>,
     others: Vec<(Key, Values<'c>)>,
     /// `aws:SourceIp`, where its one value is an address: read once, however many conditions ask.
@@ -38,7 +38,7 @@ enum Values<'c> {
 
 impl Default for Context<'_> {
     fn default() -> Self {
-        Self { positions: [0; LISTED], values: Vec::new(), others: Vec::new(), source_ip: None }
+        Self { positions: [0; ConditionKey::COUNT], values: Vec::new(), others: Vec::new(), source_ip: None }
     }
 }
 
@@ -56,8 +56,34 @@ impl<'c> Context<'c> {
     /// Sets the values of a key, in place of what it had; without values the key is absent. The name's case does not
     /// count. A tag's does (`s3:ExistingObjectTag/Team`), but for `aws:RequestTag` and `aws:ResourceTag`.
     pub fn set<V: Into<Cow<'c, str>>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
-        let key = Key::of(key);
-        let values = Values::collect(values.into_iter().map(Into::into));
+        self.put(Key::of(key), Values::collect(values.into_iter().map(Into::into)));
+    }
+
+    /// The same of a key that no tag follows, without looking its name up.
+    pub fn set_key<V: Into<Cow<'c, str>>>(&mut self, key: ConditionKey, values: impl IntoIterator<Item = V>) {
+        self.put(Key::listed(key, None), Values::collect(values.into_iter().map(Into::into)));
+    }
+
+    /// The same of a key and the tag that follows it.
+    pub fn set_tag<V: Into<Cow<'c, str>>>(
+        &mut self,
+        key: ConditionKey,
+        tag: &str,
+        values: impl IntoIterator<Item = V>,
+    ) {
+        self.put(Key::listed(key, Some(tag)), Values::collect(values.into_iter().map(Into::into)));
+    }
+
+    /// Adds a value to those of a key and a tag: where a key does not tell tags apart by case, several may be one to it.
+    pub fn add_tag<V: Into<Cow<'c, str>>>(&mut self, key: ConditionKey, tag: &str, value: V) {
+        let key = Key::listed(key, Some(tag));
+        match self.others.iter_mut().find(|(present, _)| *present == key) {
+            Some((_, present)) => present.add(value.into()),
+            None => self.others.push((key, Values::One(value.into()))),
+        }
+    }
+
+    fn put(&mut self, key: Key, values: Values<'c>) {
         if key.is_source_ip() {
             self.source_ip = match values.as_slice() {
                 [address] => ip_address(address),
@@ -66,7 +92,7 @@ impl<'c> Context<'c> {
         }
         match key {
             Key { name: Name::Listed(name), tag: None } => {
-                let Some(position) = self.positions.get_mut(usize::from(name)) else { return };
+                let Some(position) = self.positions.get_mut(name.position()) else { return };
                 match position.checked_sub(1).and_then(|at| self.values.get_mut(usize::from(at))) {
                     Some(present) => *present = values,
                     None => {
@@ -92,7 +118,7 @@ impl<'c> Context<'c> {
     pub(super) fn values(&self, key: &Key) -> &[Cow<'c, str>] {
         let values = match key {
             Key { name: Name::Listed(name), tag: None } => {
-                let position = self.positions.get(usize::from(*name)).and_then(|position| position.checked_sub(1));
+                let position = self.positions.get(name.position()).and_then(|position| position.checked_sub(1));
                 position.and_then(|position| self.values.get(usize::from(position)))
             }
             key => self.others.iter().find(|(present, _)| present == key).map(|(_, values)| values),
@@ -108,6 +134,17 @@ impl<'c> Values<'c> {
             (Some(one), None) => Self::One(one),
             (Some(first), Some(second)) => Self::Many([first, second].into_iter().chain(values).collect()),
         }
+    }
+
+    fn add(&mut self, value: Cow<'c, str>) {
+        *self = match std::mem::replace(self, Self::None) {
+            Self::None => Self::One(value),
+            Self::One(first) => Self::Many(vec![first, value]),
+            Self::Many(mut values) => {
+                values.push(value);
+                Self::Many(values)
+            }
+        };
     }
 
     fn as_slice(&self) -> &[Cow<'c, str>] {
@@ -151,5 +188,31 @@ mod tests {
         ] {
             assert_eq!(context.values(&Key::of(key)), expected, "{key}");
         }
+    }
+
+    #[test]
+    fn a_key_is_the_same_by_name_and_by_value() {
+        let mut context = Context::new();
+        let [agent, object_tag, request_tag] =
+            ["aws:UserAgent", "s3:ExistingObjectTag", "aws:RequestTag"].map(ConditionKey::named);
+        context.set("aws:useragent", ["old"]);
+        context.set_key(agent, ["new"]);
+        context.set_key(ConditionKey::named("aws:SourceIp"), ["192.0.2.1"]);
+        context.set_tag(object_tag, "Team", ["red"]);
+        context.set_tag(object_tag, "team", ["blue"]);
+        context.add_tag(request_tag, "Team", "red");
+        context.add_tag(request_tag, "team", "green");
+        context.add_tag(request_tag, "TEAM", "blue");
+        for (key, expected) in [
+            ("aws:UserAgent", vec!["new"]),
+            ("s3:ExistingObjectTag/Team", vec!["red"]),
+            ("s3:ExistingObjectTag/team", vec!["blue"]),
+            ("aws:RequestTag/tEAM", vec!["red", "green", "blue"]),
+        ] {
+            assert_eq!(context.values(&Key::of(key)), expected, "{key}");
+        }
+        assert_eq!(context.address(&Key::of("aws:SourceIp")), Some(IpAddr::from([192, 0, 2, 1])));
+        context.set_tag::<&str>(object_tag, "team", []);
+        assert!(!context.has("s3:ExistingObjectTag/team") && context.has("s3:ExistingObjectTag/Team"));
     }
 }

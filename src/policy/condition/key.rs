@@ -1,15 +1,13 @@
 //! Which keys may a `Condition` test, and which actions have them?
 
-use std::borrow::Cow;
-
 use super::key_table::{FEDERATION_KEYS, GLOBAL_KEYS, OTHER_S3_KEYS, S3_KEYS};
+use super::listed::{ConditionKey, SOURCE_IP};
 use crate::policy::action::Action;
 
 /// A key by its identity, so that finding its value in a request compares no names.
 ///
 /// Names are compared without regard to case ("IAM JSON policy elements: Condition"). A tag's name is compared with it,
-/// as S3 and session tags are, but for `aws:RequestTag` and `aws:ResourceTag`: of those Amazon says that `TagKey1` also
-/// means `tagkey1` ("AWS global condition context keys").
+/// as S3 and session tags are, but for [those](ConditionKey::folds_tags) of which Amazon says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::policy) struct Key {
     pub(in crate::policy) name: Name,
@@ -20,74 +18,40 @@ pub(in crate::policy) struct Key {
 /// A key's name without a tag.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::policy) enum Name {
-    /// One that Amazon lists, by its position among all that are listed.
-    Listed(u8),
+    /// One that Amazon lists.
+    Listed(ConditionKey),
     /// Any other, in lower case: a request may carry it all the same.
     Unlisted(Box<str>),
 }
-
-/// How many keys Amazon lists.
-pub(in crate::policy) const LISTED: usize =
-    S3_KEYS.len() + GLOBAL_KEYS.len() + FEDERATION_KEYS.len() + OTHER_S3_KEYS.len();
-
-// Positions are kept in a byte.
-const _: () = assert!(LISTED < 256);
 
 impl Key {
     /// Any text is some key.
     pub(in crate::policy) fn of(text: &str) -> Self {
         let (name, tag) = split_tag(text);
-        let folded =
-            [&b"aws:RequestTag"[..], b"aws:ResourceTag"].iter().any(|key| name.as_bytes().eq_ignore_ascii_case(key));
-        let tag = tag.map(|tag| if folded { Cow::Owned(tag.to_lowercase()) } else { Cow::Borrowed(tag) });
-        let position = listed_names().position(|known| known.eq_ignore_ascii_case(name));
-        let name = match position.map(u8::try_from) {
-            Some(Ok(position)) => Name::Listed(position),
-            _ => Name::Unlisted(name.to_ascii_lowercase().into()),
-        };
-        Self { name, tag: tag.map(Box::from) }
+        match ConditionKey::find(name) {
+            Some(key) => Self::listed(key, tag),
+            None => Self { name: Name::Unlisted(name.to_ascii_lowercase().into()), tag: tag.map(Box::from) },
+        }
+    }
+
+    /// A listed key, perhaps with a tag.
+    pub(in crate::policy) fn listed(key: ConditionKey, tag: Option<&str>) -> Self {
+        let tag = tag.map(|tag| if key.folds_tags() { tag.to_lowercase().into() } else { tag.into() });
+        Self { name: Name::Listed(key), tag }
+    }
+
+    /// The listed key that it is, whatever tag follows.
+    pub(in crate::policy) fn as_listed(&self) -> Option<ConditionKey> {
+        match self.name {
+            Name::Listed(key) => Some(key),
+            Name::Unlisted(_) => None,
+        }
     }
 
     pub(in crate::policy) fn is_source_ip(&self) -> bool {
         matches!(self, Self { name: Name::Listed(SOURCE_IP), tag: None })
     }
 }
-
-fn listed_names() -> impl Iterator<Item = &'static str> {
-    let others = GLOBAL_KEYS.iter().chain(FEDERATION_KEYS).chain(OTHER_S3_KEYS).copied();
-    S3_KEYS.iter().map(|key| key.name).chain(others)
-}
-
-/// The position of a key that the language itself gives a meaning.
-#[expect(clippy::indexing_slicing, clippy::panic, reason = "done by the compiler, where a panic is a compile error")]
-const fn global(name: &str) -> u8 {
-    let mut index = 0;
-    while index < GLOBAL_KEYS.len() {
-        if is_same(GLOBAL_KEYS[index], name) {
-            return (S3_KEYS.len() + index) as u8;
-        }
-        index += 1;
-    }
-    panic!("no such key");
-}
-
-#[expect(clippy::indexing_slicing, reason = "both lengths are checked first")]
-const fn is_same(one: &str, other: &str) -> bool {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    let mut index = 0;
-    while index < one.len() && index < other.len() && one[index] == other[index] {
-        index += 1;
-    }
-    index == one.len() && index == other.len()
-}
-
-pub(in crate::policy) const PRINCIPAL_ARN: u8 = global("aws:PrincipalArn");
-pub(in crate::policy) const PRINCIPAL_ACCOUNT: u8 = global("aws:PrincipalAccount");
-pub(in crate::policy) const SOURCE_IP: u8 = global("aws:SourceIp");
-pub(in crate::policy) const PRINCIPAL_TAG: u8 = global("aws:PrincipalTag");
-pub(in crate::policy) const PRINCIPAL_TYPE: u8 = global("aws:PrincipalType");
-pub(in crate::policy) const USER_ID: u8 = global("aws:userid");
-pub(in crate::policy) const USERNAME: u8 = global("aws:username");
 
 /// One of S3's own keys.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 mod compiled;
 mod key;
 mod key_table;
+mod listed;
 mod operator;
 mod value;
 
@@ -12,9 +13,9 @@ use std::collections::HashSet;
 
 pub(super) use self::compiled::{Condition, Test, Written};
 use self::key::KeyName;
-pub(super) use self::key::{
-    Key, LISTED, Name, PRINCIPAL_ACCOUNT, PRINCIPAL_ARN, PRINCIPAL_TAG, PRINCIPAL_TYPE, S3Key, USER_ID, USERNAME,
-};
+pub(super) use self::key::{Key, Name, S3Key};
+pub use self::listed::{ConditionKey, KeySet};
+pub(super) use self::listed::{PRINCIPAL_ACCOUNT, PRINCIPAL_ARN, PRINCIPAL_TAG, PRINCIPAL_TYPE, USER_ID, USERNAME};
 pub(super) use self::operator::Comparison;
 use self::operator::Operator;
 use self::value::{Moment, Number};
