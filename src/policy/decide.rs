@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::condition::KeySet;
 use super::evaluate::{Policy, Verdict};
 use super::principal::{AccountId, GrantedTo, Principal};
 use super::request::AccessRequest;
@@ -101,6 +102,12 @@ impl<'a> Policies<'a> {
     /// The `Sid` of a statement that decided.
     pub fn sid(&self, decider: Decider) -> Option<&'a str> {
         self.get(decider.policy)?.sid(decider.statement)
+    }
+
+    /// The keys that a request of this caller needs to be decided by these policies.
+    pub fn condition_keys(&self, caller: &Principal) -> KeySet {
+        let all = self.identity_side(caller).iter().map(Arc::as_ref).chain(self.bucket);
+        all.map(Policy::condition_keys).fold(KeySet::default(), KeySet::union)
     }
 
     /// The policies that the caller's side consists of.

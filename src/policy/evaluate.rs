@@ -4,7 +4,7 @@
 //! allow in it. How several policies are weighed together is told in [`decide`](super::decide()).
 
 use super::action::ActionSet;
-use super::condition::Condition;
+use super::condition::{Condition, Key, KeySet};
 use super::explain::{FailedTest, Missed};
 use super::pattern::Pattern;
 use super::prefix_tree::{Filed, PrefixTree};
@@ -20,6 +20,7 @@ pub struct Policy {
     pub(super) statements: Box<[Statement]>,
     denies: Index,
     allows: Index,
+    keys: KeySet,
 }
 
 /// What a policy may be attached to.
@@ -121,9 +122,27 @@ impl Policy {
         self.statements.get(statement)?.sid.as_deref()
     }
 
+    /// Every key listed by Amazon that a condition tests, or that a policy variable in a condition or resource stands for. A
+    /// request needs no others to be decided by this policy.
+    ///
+    /// ```
+    /// use portcullis::policy::{ConditionKey, Policy};
+    ///
+    /// let document = br#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:GetObject",
+    ///     "Resource":"arn:aws:s3:::b/${aws:username}/*","Condition":{"Bool":{"aws:SecureTransport":true}}}}"#;
+    /// let keys = Policy::parse_identity(document)?.policy.condition_keys();
+    /// let names: Vec<&str> = keys.iter().map(ConditionKey::name).collect();
+    /// assert_eq!(names, ["aws:username", "aws:SecureTransport"]);
+    /// # Ok::<(), portcullis::policy::InvalidPolicy>(())
+    /// ```
+    pub fn condition_keys(&self) -> KeySet {
+        self.keys
+    }
+
     pub(super) fn compiled(version: Version, kind: PolicyKind, statements: Vec<Statement>) -> Self {
         let [denies, allows] = [true, false].map(|denies| Index::new(&statements, |s| s.effect.denies() == denies));
-        Self { version, kind, denies, allows, statements: statements.into() }
+        let keys = statements.iter().map(Statement::keys).fold(KeySet::default(), KeySet::union);
+        Self { version, kind, denies, allows, keys, statements: statements.into() }
     }
 }
 
@@ -249,6 +268,13 @@ pub(super) enum Resources {
 }
 
 impl Statement {
+    fn keys(&self) -> KeySet {
+        let (Resources::Within(resources) | Resources::Outside(resources)) = &self.resources;
+        let mut keys = self.condition.keys();
+        keys.extend(resources.iter().flat_map(Pattern::keys).filter_map(Key::as_listed));
+        keys
+    }
+
     /// Whether the statement applies, and to whom; else the first of its elements that does not match.
     fn applies<'p>(&'p self, request: &AccessRequest<'_>) -> Result<GrantedTo, Missed<'p>> {
         let via = self.effect.concerns(request.principal).ok_or(match self.effect {

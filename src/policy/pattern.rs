@@ -124,6 +124,14 @@ impl Pattern {
         self.pieces.iter().any(|piece| matches!(piece, Piece::Variable(_)))
     }
 
+    /// The keys that its variables name.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Variable(variable) => Some(&variable.key),
+            Piece::Text(_) | Piece::AnyOne | Piece::AnyRun => None,
+        })
+    }
+
     pub(super) fn matches(&self, text: &str, values: &impl Resolve) -> bool {
         matches(&self.pieces, text, values)
     }

@@ -67,6 +67,11 @@ impl<T> PrefixTree<T> {
         false
     }
 
+    /// Every entry, in no order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &T> {
+        self.nodes.iter().flat_map(|node| node.whole.iter().chain(&node.beginning))
+    }
+
     /// The node of a text, made where it is not there.
     fn node_of(&mut self, text: &[u8]) -> usize {
         let (mut at, mut rest) = (ROOT, text);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portcullis::policy::{
-    AccessRequest, Account, AccountId, Action, AttachedPolicy, CanonicalUserId, Context, Decided, Decision, Policies,
-    Policy, PolicyDocument, Principal, decide, explain,
+    AccessRequest, Account, AccountId, Action, AttachedPolicy, CanonicalUserId, ConditionKey, Context, Decided,
+    Decision, KeySet, Policies, Policy, PolicyDocument, Principal, decide, explain,
 };
 use serde_json::Value;
 
@@ -49,6 +49,12 @@ impl Engine {
             });
             answer(&explanation.decided, statements.collect())
         })
+    }
+
+    /// The keys that Amazon lists and these policies do not ask a request for.
+    pub(crate) fn needless_keys(&self, asking: &Value) -> Vec<&'static str> {
+        let needed: KeySet = self.ask(asking, |request, policies| policies.condition_keys(request.principal));
+        ConditionKey::all().filter(|key| !needed.contains(*key)).map(ConditionKey::name).collect()
     }
 
     fn ask<T>(&self, asking: &Value, of: impl FnOnce(&AccessRequest<'_>, &Policies<'_>) -> T) -> T {

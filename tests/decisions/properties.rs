@@ -96,6 +96,21 @@ proptest! {
         }
     }
 
+    /// So a request need not be given them.
+    #[test]
+    fn keys_that_no_policy_asks_for_never_count(requests in random::requests()) {
+        for request in requests {
+            let engine = Engine::of(&request);
+            let needless = engine.needless_keys(&request);
+            let mut poorer = request.clone();
+            poorer["context"].as_object_mut().unwrap().retain(|key, _| {
+                let name = key.split('/').next().unwrap();
+                !needless.iter().any(|needless| needless.eq_ignore_ascii_case(name))
+            });
+            prop_assert_eq!(engine.explain(&poorer), engine.explain(&request), "{}", request);
+        }
+    }
+
     /// Which of several statements decided may change with their order, and nothing else.
     #[test]
     fn the_order_of_identity_policies_never_counts(request in random::request()) {

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::key::Key;
+use super::listed::KeySet;
 use super::operator::{Comparison, Operator, Order};
 use super::value::{self, Moment, Number};
 use crate::policy::pattern::{Pattern, Resolve, Variable, Wildcards};
@@ -98,6 +99,16 @@ impl Condition {
         &self.tests
     }
 
+    /// Every listed key that it asks for, in its tests or by a variable in their values.
+    pub(in crate::policy) fn keys(&self) -> KeySet {
+        let mut keys = KeySet::default();
+        for test in &self.tests {
+            keys.extend(test.key.as_listed());
+            test.operand.add_keys(&mut keys);
+        }
+        keys
+    }
+
     /// The first test that does not hold.
     pub(in crate::policy) fn missed(&self, request: &AccessRequest<'_>) -> Option<&Test> {
         self.tests.iter().find(|test| !test.holds(request))
@@ -148,6 +159,23 @@ impl Operand {
             Comparison::IpAddress => Self::IpAddress(values.iter().filter_map(|text| value::ip_range(text)).collect()),
             Comparison::Arn => Self::Arn(like().filter_map(ArnPattern::new).collect()),
             Comparison::Null => Self::Null(flags()),
+        }
+    }
+
+    /// Adds the keys that the variables in the values name.
+    fn add_keys(&self, keys: &mut KeySet) {
+        let mut add = |pattern: &Pattern| keys.extend(pattern.keys().filter_map(Key::as_listed));
+        match self {
+            Self::Equals(texts) | Self::Binary(texts) => texts.open.iter().for_each(add),
+            Self::EqualsIgnoringCase(texts) => texts.iter().for_each(add),
+            Self::Like(patterns) => patterns.0.entries().for_each(add),
+            Self::Arn(patterns) => patterns.iter().for_each(|pattern| match pattern {
+                ArnPattern::Any => {}
+                ArnPattern::Components(components) => components.iter().for_each(&mut add),
+                ArnPattern::WithVariables(pattern) => add(pattern),
+            }),
+            // No variable is expanded in these.
+            Self::Numeric(..) | Self::Date(..) | Self::Bool(_) | Self::IpAddress(_) | Self::Null(_) => {}
         }
     }
 

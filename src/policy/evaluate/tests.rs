@@ -1,8 +1,11 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::policy::action::Action;
 use crate::policy::context::Context;
+use crate::policy::decide::Policies;
 use crate::policy::principal::{Account, AccountId, CanonicalUserId};
 
 const OBJECT: &str = "arn:aws:s3:::b/home/alice/x";
@@ -250,6 +253,75 @@ fn an_identity_policy_speaks_of_its_holder() {
     ] {
         assert_eq!(ask(&policy, &alice, action, resource), verdict, "{action} {resource}");
     }
+}
+
+#[test]
+fn a_policy_knows_the_keys_it_asks_for() {
+    let names = |keys: KeySet| keys.iter().map(|key| key.name()).collect::<Vec<_>>();
+    for (version, resource, condition, expected) in [
+        ("2012-10-17", "*", "{}", vec![]),
+        ("2012-10-17", "*", r#"{"Bool":{"AWS:securetransport":"true"}}"#, vec!["aws:SecureTransport"]),
+        ("2012-10-17", "*", r#"{"Null":{"s3:ExistingObjectTag/team":"true"}}"#, vec!["s3:ExistingObjectTag"]),
+        (
+            "2012-10-17",
+            "*",
+            r#"{"StringEquals":{"aws:Nonsense":"x","aws:PrincipalTag/a":"x"}}"#,
+            vec!["aws:PrincipalTag"],
+        ),
+        (
+            "2012-10-17",
+            "*",
+            r#"{"IpAddress":{"aws:SourceIp":["192.0.2.0/24"]},"NumericLessThan":{"s3:signatureAge":"1"}}"#,
+            vec!["s3:signatureAge", "aws:SourceIp"],
+        ),
+        (
+            "2012-10-17",
+            "${aws:username}/${aws:PrincipalTag/team, 'none'}/${$}",
+            "{}",
+            vec!["aws:PrincipalTag", "aws:username"],
+        ),
+        ("2008-10-17", "${aws:username}", "{}", vec![]),
+        (
+            "2012-10-17",
+            "*",
+            r#"{"StringLike":{"aws:UserAgent":["plain","${aws:userid}*","x/${aws:username}/*"]}}"#,
+            vec!["aws:userid", "aws:username", "aws:UserAgent"],
+        ),
+        (
+            "2012-10-17",
+            "*",
+            r#"{"StringEquals":{"aws:UserAgent":["x","${aws:userid}"]},
+                "StringNotEqualsIgnoreCase":{"aws:UserAgent":"${aws:SourceIp}"}}"#,
+            vec!["aws:userid", "aws:SourceIp", "aws:UserAgent"],
+        ),
+        (
+            "2012-10-17",
+            "*",
+            r#"{"ArnLike":{"aws:UserAgent":["*","arn:aws:iam::${aws:PrincipalAccount}:user/x","${aws:PrincipalArn}"]}}"#,
+            vec!["aws:PrincipalArn", "aws:PrincipalAccount", "aws:UserAgent"],
+        ),
+        ("2012-10-17", "*", r#"{"BinaryEquals":{"aws:UserAgent":"QUJD"}}"#, vec!["aws:UserAgent"]),
+    ] {
+        for element in ["Resource", "NotResource"] {
+            let resource = format!(r#""{element}":["arn:aws:s3:::b/{resource}","arn:aws:s3:::b/x"]"#);
+            let rest = format!(r#","Condition":{condition}"#);
+            let one = policy(version, &[statement("Deny", ANYBODY, READ, &resource, &rest)]);
+            assert_eq!(names(one.condition_keys()), expected, "{version} {resource} {condition}");
+        }
+    }
+    let asking_for = |key: &str| format!(r#","Condition":{{"Null":{{"{key}":"true"}}}}"#);
+    let bucket = policy(
+        "2012-10-17",
+        &["aws:referer", "s3:authType"].map(|key| statement("Deny", ANYBODY, READ, OBJECTS, &asking_for(key))),
+    );
+    let identity =
+        format!(r#"{{"Statement":{{"Effect":"Deny",{READ},"Resource":"*"{}}}}}"#, asking_for("aws:UserAgent"));
+    let identity = [Arc::new(Policy::parse_identity(identity.as_bytes()).unwrap().policy)];
+    let owner = account('1').id;
+    let policies = Policies { identity: &identity, bucket: Some(&bucket), owner: &owner };
+    let of_user = policies.condition_keys(&user('1', "/", "alice"));
+    assert_eq!(names(of_user), ["s3:authType", "aws:referer", "aws:UserAgent"]);
+    assert_eq!(names(policies.condition_keys(&root('1'))), ["s3:authType", "aws:referer"], "root's are not asked");
 }
 
 fn any_statement() -> impl Strategy<Value = String> {
