@@ -5,7 +5,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use libfuzzer_sys::fuzz_target;
-use portcullis::s3::action_map::{Access, Head, Requirement, needs_body, requirements};
+use portcullis::s3::action_map::{Access, AccessSubject, Head, Requirement, needs_body, requirements};
 use portcullis::s3::address::{Address, Domains};
 use portcullis::s3::copy_source::CopySource;
 use portcullis::s3::hoisted::effective_headers;
@@ -66,9 +66,15 @@ fuzz_target!(|input: (u8, &str, &str, Vec<(u8, &[u8])>, &[u8])| {
     let source = headers.get("x-amz-copy-source").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
     let source = source.and_then(|value| CopySource::parse(value.trim_ascii()).ok());
     let source = source.map(|source| format!("{}/{}", source.bucket.arn(), source.key));
-    let check = |Access { action, resource }: &Access| {
-        let here = resource.strip_prefix(&bucket).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        assert!(here || Some(resource) == source.as_ref(), "{operation}: {action} on {resource}");
+    let check = |Access { action, subject, resource }: &Access| {
+        let behind = resource.strip_prefix(&bucket);
+        let fits = match subject {
+            AccessSubject::Service => false,
+            AccessSubject::Bucket => behind == Some(""),
+            AccessSubject::Object => behind.is_some_and(|rest| rest.starts_with('/')),
+            AccessSubject::Source => Some(resource) == source.as_ref(),
+        };
+        assert!(fits, "{operation}: {action} on {resource}, {subject:?}");
     };
     for requirement in &needed {
         match requirement {

@@ -60,8 +60,23 @@ pub struct Head<'r> {
 pub struct Access {
     /// The action.
     pub action: Action,
+    /// What it is done to: whose policy decides, and who its owner is.
+    pub subject: AccessSubject,
     /// The bucket's or object's ARN; `*` for an action on neither.
     pub resource: String,
+}
+
+/// What an access is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AccessSubject {
+    /// Neither a bucket nor an object.
+    Service,
+    /// The bucket that is addressed.
+    Bucket,
+    /// An object in it: the one addressed, the one a form makes, or an entry of a `POST ?delete`.
+    Object,
+    /// The object that is copied ([`copy_source`]), mostly in another bucket.
+    Source,
 }
 
 /// What must be so for a request to be allowed.
@@ -125,6 +140,21 @@ pub fn needs_body(operation: Operation) -> bool {
     })
 }
 
+/// The object that a copy reads; none where the operation is none (`CopyObject`, `UploadPartCopy`).
+///
+/// # Errors
+/// [`RequirementsError`] where `x-amz-copy-source` does not name one object.
+pub fn copy_source(operation: Operation, headers: &HeaderMap) -> Result<Option<CopySource>, RequirementsError> {
+    if !rules(operation).iter().any(|rule| rule.on == On::Source) {
+        return Ok(None);
+    }
+    if is_contradictory(headers, &COPY_SOURCE) {
+        return Err(RequirementsError::RepeatedHeader(COPY_SOURCE.as_str().to_owned()));
+    }
+    let value = headers.get(COPY_SOURCE).ok_or(RequirementsError::NotAddressed)?;
+    Ok(Some(CopySource::from_header(value.as_bytes().trim_ascii())?))
+}
+
 /// All that an operation needs. Nothing at all is needed by a browser's preflight and by the service's root.
 ///
 /// `body` is the whole body, or of a form what comes before its file; `None` will do where
@@ -158,7 +188,7 @@ pub fn requirements(
                 continue;
             }
         };
-        let access = Access { action, resource: facts.resource(rule.on)? };
+        let access = facts.access(action, rule.on)?;
         requirements.push(match needed {
             Holds::If(fact) => Requirement::AccessIf(fact, access),
             Holds::Yes | Holds::No => Requirement::Access(access),
@@ -222,7 +252,7 @@ impl<'r> Facts<'r> {
         body: Option<&[u8]>,
     ) -> Result<Self, RequirementsError> {
         let any = |on: On| rules.iter().any(|rule| rule.on == on);
-        let source = any(On::Source).then(|| copy_source(head.headers)).transpose()?;
+        let source = copy_source(operation, head.headers)?;
         let mut facts = Self { head, source, form: None, delete: None, has_tags: false };
         if needs_body(operation) {
             let body = body.ok_or(RequirementsError::BodyNotRead)?;
@@ -245,7 +275,9 @@ impl<'r> Facts<'r> {
             let resource = object_arn(bucket, &object.key);
             let needed = rules.iter().filter(|rule| self.holds(rule.when, Some(object)) != Holds::No);
             let actions = needed.filter_map(|rule| match rule.action {
-                Needed::Own(action) => Some(Access { action, resource: resource.clone() }),
+                Needed::Own(action) => {
+                    Some(Access { action, subject: AccessSubject::Object, resource: resource.clone() })
+                }
                 Needed::Foreign(_) => None,
             });
             Requirement::Entry(object.clone(), actions.collect())
@@ -309,28 +341,32 @@ impl<'r> Facts<'r> {
         }
     }
 
-    fn resource(&self, on: On) -> Result<String, RequirementsError> {
+    fn access(&self, action: Action, on: On) -> Result<Access, RequirementsError> {
         let bucket = self.head.address.bucket();
-        let arn = match on {
-            On::Anything => Some("*".to_owned()),
-            On::Bucket => bucket.map(BucketName::arn),
-            On::Object => bucket.zip(self.head.address.key()).map(|(bucket, key)| object_arn(bucket, key)),
-            On::Source => self.source.as_ref().map(|source| object_arn(&source.bucket, &source.key)),
-            On::Form => bucket.zip(self.form.as_ref()).map(|(bucket, form)| object_arn(bucket, form.key())),
+        let (subject, arn) = match on {
+            On::Anything => (AccessSubject::Service, Some("*".to_owned())),
+            On::Bucket => (AccessSubject::Bucket, bucket.map(BucketName::arn)),
+            On::Object => {
+                let object = bucket.zip(self.head.address.key());
+                (AccessSubject::Object, object.map(|(bucket, key)| object_arn(bucket, key)))
+            }
+            On::Source => {
+                let source = self.source.as_ref();
+                (AccessSubject::Source, source.map(|source| object_arn(&source.bucket, &source.key)))
+            }
+            On::Form => {
+                let object = bucket.zip(self.form.as_ref());
+                (AccessSubject::Object, object.map(|(bucket, form)| object_arn(bucket, form.key())))
+            }
             // INVARIANT: entries have a way of their own; none comes here.
-            On::Entry => None,
+            On::Entry => (AccessSubject::Object, None),
         };
-        arn.ok_or(RequirementsError::NotAddressed)
+        Ok(Access { action, subject, resource: arn.ok_or(RequirementsError::NotAddressed)? })
     }
 }
 
 fn object_arn(bucket: &BucketName, key: &ObjectKey) -> String {
     format!("{}/{key}", bucket.arn())
-}
-
-fn copy_source(headers: &HeaderMap) -> Result<CopySource, RequirementsError> {
-    let value = headers.get(COPY_SOURCE).ok_or(RequirementsError::NotAddressed)?;
-    Ok(CopySource::from_header(value.as_bytes().trim_ascii())?)
 }
 
 fn content_type(headers: &HeaderMap) -> Result<&str, RequirementsError> {

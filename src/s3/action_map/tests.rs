@@ -37,6 +37,20 @@ fn run(
     let head = Head { address: &address, query: &query, headers: &headers };
     let needed = requirements(operation, head, body.map(str::as_bytes)).map_err(|error| refused(error.into()))?;
     let in_words = |access: &Access| {
+        let subject = match (access.subject, access.resource.strip_prefix("arn:aws:s3:::")) {
+            (AccessSubject::Service, None) => access.resource == "*",
+            (AccessSubject::Bucket, Some(resource)) => Some(resource) == address.bucket().map(BucketName::as_str),
+            (AccessSubject::Object, Some(resource)) => {
+                let bucket = resource.split_once('/').map(|(bucket, _)| bucket);
+                bucket.is_some() && bucket == address.bucket().map(BucketName::as_str)
+            }
+            (AccessSubject::Source, Some(resource)) => {
+                let source = copy_source(operation, &headers).unwrap().unwrap();
+                resource == format!("{}/{}", source.bucket, source.key)
+            }
+            (AccessSubject::Service, Some(_)) | (_, None) => false,
+        };
+        assert!(subject, "{operation}: {access:?}");
         let resource = access.resource.strip_prefix("arn:aws:s3:::").unwrap_or(&access.resource);
         format!("{} {resource}", access.action.name().trim_start_matches("s3:"))
     };
@@ -250,6 +264,31 @@ fn spellings_that_could_pass_for_something_else() {
     let hoisted = run("PUT", None, "/photos/k", "X-Amz-Tagging=a&x-AMZ-acl=x&X-Amz-Signature=0", &[], None);
     let needed = ["PutObject", "PutObjectAcl", "PutObjectTagging"].map(|action| format!("{action} photos/k"));
     assert_eq!(hoisted, Ok((Operation::PutObject, needed.to_vec())));
+}
+
+#[test]
+fn only_copies_have_a_source() {
+    let headers = |values: &[&'static str]| {
+        values.iter().map(|value| (COPY_SOURCE, HeaderValue::from_static(value))).fold(
+            HeaderMap::new(),
+            |mut headers, (name, value)| {
+                headers.append(name, value);
+                headers
+            },
+        )
+    };
+    for (operation, values, expected) in [
+        (Operation::CopyObject, &["/src/a%20b?versionId=1"][..], Ok(Some("src/a b"))),
+        (Operation::UploadPartCopy, &["src/k", "src/k"], Ok(Some("src/k"))),
+        (Operation::UploadPartCopy, &["src/k", "src/l"], Err("InvalidArgument")),
+        (Operation::CopyObject, &["src"], Err("InvalidArgument")),
+        (Operation::PutObject, &["src/k"], Ok(None)),
+        (Operation::GetObject, &[], Ok(None)),
+    ] {
+        let found = copy_source(operation, &headers(values)).map_err(|error| S3Error::from(error).code().name());
+        let found = found.map(|source| source.map(|source| format!("{}/{}", source.bucket, source.key)));
+        assert_eq!(found.as_ref().map(Option::as_deref), expected.as_ref().copied(), "{operation} {values:?}");
+    }
 }
 
 #[test]
