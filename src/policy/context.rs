@@ -53,6 +53,11 @@ impl<'c> Context<'c> {
         !self.values(&Key::of(key)).is_empty()
     }
 
+    /// The values of a key, in whatever case it was set; none where it is absent.
+    pub fn get(&self, key: &str) -> impl Iterator<Item = &str> {
+        self.values(&Key::of(key)).iter().map(|value| &**value)
+    }
+
     /// Sets the values of a key, in place of what it had; without values the key is absent. The name's case does not
     /// count. A tag's does (`s3:ExistingObjectTag/Team`), but for `aws:RequestTag` and `aws:ResourceTag`.
     pub fn set<V: Into<Cow<'c, str>>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
@@ -95,6 +100,7 @@ impl<'c> Context<'c> {
                 let Some(position) = self.positions.get_mut(name.position()) else { return };
                 match position.checked_sub(1).and_then(|at| self.values.get_mut(usize::from(at))) {
                     Some(present) => *present = values,
+                    None if values.as_slice().is_empty() => {}
                     None => {
                         self.values.push(values);
                         // INVARIANT: there are fewer listed keys than a byte can count, and each is pushed once.
@@ -212,6 +218,8 @@ mod tests {
             assert_eq!(context.values(&Key::of(key)), expected, "{key}");
         }
         assert_eq!(context.address(&Key::of("aws:SourceIp")), Some(IpAddr::from([192, 0, 2, 1])));
+        assert_eq!(context.get("AWS:useragent").collect::<Vec<_>>(), ["new"]);
+        assert_eq!(context.get("aws:referer").count(), 0);
         context.set_tag::<&str>(object_tag, "team", []);
         assert!(!context.has("s3:ExistingObjectTag/team") && context.has("s3:ExistingObjectTag/Team"));
     }

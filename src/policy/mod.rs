@@ -54,6 +54,7 @@ mod validate;
 mod version;
 
 pub use action::{Action, ActionLevel};
+pub(crate) use condition::date;
 pub use condition::{ConditionKey, KeySet};
 pub use context::Context;
 pub use decide::{AttachedPolicy, Decided, Decider, Decision, Policies, decide};

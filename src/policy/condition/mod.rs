@@ -18,6 +18,7 @@ pub use self::listed::{ConditionKey, KeySet};
 pub(super) use self::listed::{PRINCIPAL_ACCOUNT, PRINCIPAL_ARN, PRINCIPAL_TAG, PRINCIPAL_TYPE, USER_ID, USERNAME};
 pub(super) use self::operator::Comparison;
 use self::operator::Operator;
+pub(crate) use self::value::date;
 use self::value::{Moment, Number};
 pub(super) use self::value::{ip_address, ip_range};
 use super::error::Fault;

@@ -37,6 +37,13 @@ pub(super) fn is_base64(text: &str) -> bool {
     STANDARD.decode(text).is_ok()
 }
 
+/// The moment of a date in ISO 8601 that has at least a day, in nanoseconds since 1970; read as a condition reads it.
+pub(crate) fn date(text: &str) -> Option<i128> {
+    const SHORTEST: usize = "2026-01-31".len();
+    let moment = iso_date(text).filter(|_| text.len() >= SHORTEST)?;
+    Some(moment.seconds * SECOND + moment.nanoseconds)
+}
+
 /// A number. Integers stay exact, beyond what a floating-point number could hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Number {
@@ -299,6 +306,23 @@ mod tests {
         ];
         for pair in rising.windows(2) {
             assert!(Moment::parse(pair[0]) < Moment::parse(pair[1]), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn dates_are_moments_since_1970() {
+        for (text, moment) in [
+            ("1970-01-02", Some(86_400 * SECOND)),
+            ("1970-01-01T00:00:00.5Z", Some(SECOND / 2)),
+            ("1970-01-01T01:00+01:00", Some(0)),
+            ("1969-12-31T23:59:59Z", Some(-SECOND)),
+            ("1970-01", None),
+            ("1970", None),
+            ("12345678901", None),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", None),
+            ("", None),
+        ] {
+            assert_eq!(date(text), moment, "{text}");
         }
     }
 
