@@ -144,3 +144,54 @@ fn no_kind_of_caller_or_statement_allocates() {
         assert_eq!(allocations(&request, &policies, decision, &what), 0, "{what}");
     }
 }
+
+#[test]
+fn a_context_allocates_for_the_values_it_has() {
+    use http::HeaderMap;
+    use http::header::{HeaderValue, USER_AGENT};
+    use portcullis::policy::{ConditionKey, KeySet};
+    use portcullis::s3::action_map::Head;
+    use portcullis::s3::address::{Address, Domains};
+    use portcullis::s3::context::{AccessFacts, RequestDetails, RequestFacts, Subject};
+    use portcullis::s3::operation::{Operation, Query};
+
+    let (address, _) = Address::parse(None, "/photos/k", &Domains::default()).unwrap();
+    let query = Query::parse(Some("versionId=1")).unwrap();
+    let headers = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static("curl/8"))]);
+    let owner = account(OWNER).id;
+    for (keys, expected) in [
+        (&[][..], 0),
+        // No request has it, or not for this action, or there is none in this one.
+        (&["aws:SourceVpce", "s3:prefix", "aws:referer", "aws:username"], 0),
+        // The list of values; the texts stand in the request.
+        (&["aws:UserAgent", "aws:SecureTransport", "s3:ResourceAccount"], 1),
+        (&["s3:versionid"], 1),
+        // The address as a text, and the list.
+        (&["aws:SourceIp"], 2),
+    ] {
+        let keys: KeySet = keys.iter().map(|key| ConditionKey::named(key)).collect();
+        let counted = allocation_counter::measure(|| {
+            let details = RequestDetails::read(Operation::GetObject, &headers, None, None).unwrap();
+            let request = RequestFacts {
+                operation: Operation::GetObject,
+                head: Head { address: &address, query: &query, headers: &headers },
+                details: &details,
+                source_ip: Some([192, 0, 2, 7].into()),
+                secure_transport: true,
+                tls_version: None,
+                now: std::time::SystemTime::UNIX_EPOCH,
+                region: "us-east-1",
+                signature: None,
+            };
+            let access = AccessFacts {
+                action: Action::GetObjectVersion,
+                owner: Some(&owner),
+                subject: Subject::Object,
+                object_tags: &[],
+                bucket_tags: &[],
+            };
+            std::hint::black_box(request.context(std::hint::black_box(&access), std::hint::black_box(keys)));
+        });
+        assert_eq!(counted.count_total, expected, "{keys:?}");
+    }
+}

@@ -26,15 +26,17 @@ use crate::auth::authorize::{Denial, Permit, authorize_policy_call, would_lock_o
 use crate::auth::sigv4::{Kind, PayloadMode};
 use crate::ownership::{Ownership, OwnershipError};
 use crate::policy::{
-    AccessRequest, AccountId, Action, Context, InvalidPolicy, MAX_BODY, Policies, Policy, Principal, Problem,
+    AccessRequest, AccountId, Action, Context, InvalidPolicy, KeySet, MAX_BODY, Policies, Policy, Principal, Problem,
 };
+use crate::s3::action_map::Head;
 use crate::s3::address::{Address, AddressStyle, BucketName};
 use crate::s3::aws_chunked::{self, Framing, unframe};
 use crate::s3::checksum::{DigestChecks, PayloadHash, hex};
-use crate::s3::context::{AuthType, RequestFacts, SignatureFacts};
+use crate::s3::context::{AccessFacts, AuthType, RequestDetails, RequestFacts, SignatureFacts, Subject, check_headers};
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::SignedPayload;
 use crate::s3::hoisted::effective_headers;
+use crate::s3::operation::Operation;
 use crate::store::{Change, PolicyStore, StoreError};
 
 /// How much longer than its payload an aws-chunked body may be: chunk headers, signatures, trailers.
@@ -54,6 +56,14 @@ impl PolicyCall {
             Self::Put => Action::PutBucketPolicy,
             Self::Get => Action::GetBucketPolicy,
             Self::Delete => Action::DeleteBucketPolicy,
+        }
+    }
+
+    fn operation(self) -> Operation {
+        match self {
+            Self::Put => Operation::PutBucketPolicy,
+            Self::Get => Operation::GetBucketPolicy,
+            Self::Delete => Operation::DeleteBucketPolicy,
         }
     }
 }
@@ -213,9 +223,13 @@ impl Exchange {
         // No policy can stop the owner's root, so an unreadable one can't either: root is who repairs it.
         let present = if signed.identity.principal.is_root_of(owner) { None } else { self.present(bucket).await? };
         let arn = bucket.arn();
-        let context = self.context(headers, &signed, owner)?;
-        let request = self.request(call, &signed, &arn, &context);
         let policies = Policies { identity: &signed.identity.policies, bucket: present.as_deref(), owner };
+        let keys = policies.condition_keys(&signed.identity.principal);
+        let (address, query) = (Address::Bucket(bucket.clone()), self.query()?);
+        let head = Head { address: &address, query: &query, headers };
+        let details = RequestDetails::read(call.operation(), headers, None, None)?;
+        let context = self.context(call, head, &details, &signed, owner, keys)?;
+        let request = self.request(call, &signed, &arn, &context);
         match authorize_policy_call(&request, &policies) {
             Ok(permit) => Ok((signed, permit)),
             Err(denial) => {
@@ -230,13 +244,17 @@ impl Exchange {
         }
     }
 
-    /// The circumstances that conditions may ask about.
+    /// The circumstances that conditions ask about.
     fn context<'a>(
         &self,
-        headers: &'a HeaderMap,
+        call: PolicyCall,
+        head: Head<'a>,
+        details: &'a RequestDetails,
         signed: &'a Signed,
         owner: &'a AccountId,
+        keys: KeySet,
     ) -> Result<Context<'a>, S3Error> {
+        check_headers(head.headers)?;
         let verified = &signed.verified;
         let signature = SignatureFacts {
             auth_type: match verified.kind() {
@@ -248,16 +266,25 @@ impl Exchange {
             temporary: matches!(signed.identity.principal, Principal::AssumedRole(_)),
         };
         let facts = RequestFacts {
-            headers,
+            operation: call.operation(),
+            head,
+            details,
             source_ip: self.peer,
             // Clients come by plain HTTP; of TLS that ended in front of us nobody has told us in a way to be believed.
             secure_transport: false,
+            tls_version: None,
             now: self.responder.now,
-            owner: Some(owner),
             region: signature.region,
             signature: Some(signature),
         };
-        Ok(facts.context()?)
+        let access = AccessFacts {
+            action: call.action(),
+            owner: Some(owner),
+            subject: Subject::Bucket,
+            object_tags: &[],
+            bucket_tags: &[],
+        };
+        Ok(facts.context(&access, keys))
     }
 
     fn request<'a>(
@@ -355,9 +382,13 @@ impl Exchange {
             return Ok(());
         }
         let arn = bucket.arn();
-        let context = self.context(headers, signed, owner)?;
-        let request = self.request(PolicyCall::Put, signed, &arn, &context);
         let policies = Policies { identity: &signed.identity.policies, bucket: None, owner };
+        let keys = policies.condition_keys(&signed.identity.principal).union(new.condition_keys());
+        let (address, query) = (Address::Bucket(bucket.clone()), self.query()?);
+        let head = Head { address: &address, query: &query, headers };
+        let details = RequestDetails::read(Operation::PutBucketPolicy, headers, None, None)?;
+        let context = self.context(PolicyCall::Put, head, &details, signed, owner, keys)?;
+        let request = self.request(PolicyCall::Put, signed, &arn, &context);
         if would_lock_out(&request, &policies, new) {
             return Err(S3Error::new(ErrorCode::AccessDenied).with_message(
                 "The policy would take away your own permission to change the bucket policy (s3:PutBucketPolicy). To put \

@@ -23,3 +23,4 @@ pub mod xml;
 #[cfg(feature = "proxy")]
 pub(crate) mod xml_answer;
 mod xml_body;
+mod xml_elements;

@@ -79,6 +79,15 @@ pub enum AccessSubject {
     Source,
 }
 
+/// Every action that an operation may need.
+#[cfg(test)]
+pub(in crate::s3) fn possible_actions(operation: Operation) -> impl Iterator<Item = Action> {
+    rules(operation).iter().filter_map(|rule| match rule.action {
+        Needed::Own(action) => Some(action),
+        Needed::Foreign(_) => None,
+    })
+}
+
 /// What must be so for a request to be allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Requirement {
@@ -153,6 +162,17 @@ pub fn copy_source(operation: Operation, headers: &HeaderMap) -> Result<Option<C
     }
     let value = headers.get(COPY_SOURCE).ok_or(RequirementsError::NotAddressed)?;
     Ok(Some(CopySource::from_header(value.as_bytes().trim_ascii())?))
+}
+
+/// Whether a copy gets tags of its own instead of its source's.
+pub(super) fn replaces_tags(headers: &HeaderMap) -> bool {
+    says(headers, &TAGGING_DIRECTIVE, "REPLACE")
+}
+
+/// Whether a header is there with this value, in any case.
+fn says(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    let is_wanted = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes());
+    headers.get_all(name).iter().any(|value| is_wanted(value.as_bytes()))
 }
 
 /// All that an operation needs. Nothing at all is needed by a browser's preflight and by the service's root.
@@ -288,10 +308,7 @@ impl<'r> Facts<'r> {
     fn holds(&self, when: When, entry: Option<&ObjectToDelete>) -> Holds {
         let header = |name| self.head.headers.contains_key(name);
         let header_begins = |prefix: &str| self.head.headers.keys().any(|name| name.as_str().starts_with(prefix));
-        let is = |name: &HeaderName, wanted: &str| {
-            let is_wanted = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes());
-            self.head.headers.get_all(name).iter().any(|value| is_wanted(value.as_bytes()))
-        };
+        let is = |name: &HeaderName, wanted: &str| says(self.head.headers, name, wanted);
         // Case counts here: what is another value to the store must be one here.
         let other_than = |name: &str, value: &[u8]| {
             self.head.headers.get_all(name).iter().any(|found| found.as_bytes().trim_ascii() != value)
@@ -300,7 +317,7 @@ impl<'r> Facts<'r> {
         let source_version = self.source.as_ref().is_some_and(|source| source.version_id.is_some());
         let version = self.head.query.has("versionId");
         let entry_version = entry.is_some_and(|entry| entry.version_id.is_some());
-        let tags_copied = !is(&TAGGING_DIRECTIVE, "REPLACE");
+        let tags_copied = !replaces_tags(self.head.headers);
         let annotations_copied = !is(&ANNOTATION_DIRECTIVE, "EXCLUDE");
         let asked = |holds: bool, fact| if holds { Holds::If(fact) } else { Holds::No };
         match when {
