@@ -59,6 +59,7 @@ error_codes! {
          Please select a different name and try again.";
     CredentialsNotSupported, BAD_REQUEST, "This request does not support credentials.";
     EntityTooLarge, BAD_REQUEST, "Your proposed upload exceeds the maximum allowed size";
+    EntityTooSmall, BAD_REQUEST, "Your proposed upload is smaller than the minimum allowed size";
     ExpiredToken, BAD_REQUEST, "The provided token has expired.";
     GatewayTimeout, GATEWAY_TIMEOUT, "The object store behind this endpoint did not answer in time.";
     IncompleteBody, BAD_REQUEST, "You did not provide the number of bytes specified by the Content-Length HTTP header";
@@ -70,17 +71,23 @@ error_codes! {
         "The value of the expected bucket owner parameter must be an AWS account ID.";
     InvalidDigest, BAD_REQUEST, "The Content-MD5 you specified was invalid.";
     InvalidHostHeader, BAD_REQUEST, "The host headers provided in the request used the incorrect style addressing.";
+    InvalidPolicyDocument, BAD_REQUEST,
+        "The content of the form does not meet the conditions specified in the policy document.";
     InvalidRequest, BAD_REQUEST, "Invalid Request";
     InvalidSecurity, FORBIDDEN, "The provided security credentials are not valid.";
     InvalidToken, BAD_REQUEST, "The provided token is malformed or otherwise invalid.";
     InvalidURI, BAD_REQUEST, "Couldn't parse the specified URI.";
     KeyTooLongError, BAD_REQUEST, "Your key is too long";
+    MalformedPOSTRequest, BAD_REQUEST, "The body of your POST request is not well-formed multipart/form-data.";
     MalformedPolicy, BAD_REQUEST, "Invalid policy syntax.";
     MalformedTrailerError, BAD_REQUEST,
         "The request contained trailing data that was not well-formed or did not conform to our published schema.";
     MalformedXML, BAD_REQUEST,
         "The XML you provided was not well-formed or did not validate against our published schema";
     MaxMessageLengthExceeded, BAD_REQUEST, "Your request was too big.";
+    // As the service sends it; the page has `Error` at its end.
+    MaxPostPreDataLengthExceeded, BAD_REQUEST,
+        "Your POST request fields preceeding the upload file was too large.";
     MethodNotAllowed, METHOD_NOT_ALLOWED, "The specified method is not allowed against this resource.";
     MissingContentLength, LENGTH_REQUIRED, "You must provide the Content-Length HTTP header.";
     MissingRequestBodyError, BAD_REQUEST, "Request Body is empty";

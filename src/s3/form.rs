@@ -1,7 +1,8 @@
 //! What does a browser's upload say before its file?
 //!
 //! Follows <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTForms.html>: a `multipart/form-data` body whose
-//! fields count up to the one named `file`, which is the object. Their names are without case.
+//! fields count up to the one named `file`, which is the object. Their names are without case, and `${filename}` stands
+//! in all of them for the name of the file.
 //!
 //! ```
 //! use portcullis::s3::form::Form;
@@ -13,20 +14,49 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::fmt;
+mod file;
+mod part;
+mod reader;
+#[cfg(test)]
+mod tests;
 
+use std::fmt;
+use std::ops::Range;
+
+pub use file::{FileFault, FileScanner, MAX_FILE_BYTES, MAX_TAIL_BYTES, SizeRange};
+
+use self::reader::{Beginning, Reader};
 use super::address::{AddressError, ObjectKey};
 use super::error::{ErrorCode, S3Error};
 use super::operation::leaves_its_bucket;
 
-/// The most bytes of a form that are read for its fields; S3 itself takes 20,000.
+/// The most bytes of a form that are read for its fields; S3 itself takes 20,480.
 pub const MAX_FORM_BYTES: usize = 64 * 1024;
 
+/// What stands for the name of the file.
+const FILENAME: &str = "${filename}";
+
 /// The fields before the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Form {
+    boundary: String,
     key: ObjectKey,
-    fields: Vec<(String, String)>,
+    fields: Vec<Field>,
+    filename: Option<String>,
+    file_head: Range<usize>,
+}
+
+/// A field, and where it lies in the body.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Field {
+    /// In lower case.
+    pub(crate) name: String,
+    /// As sent.
+    pub(crate) written: String,
+    /// With the name of the file filled in.
+    pub(crate) value: String,
+    /// The whole part: its delimiter, head and value, and the line end behind it.
+    pub(crate) span: Range<usize>,
 }
 
 impl Form {
@@ -35,38 +65,29 @@ impl Form {
     /// # Errors
     /// [`FormError`]; its [`S3Error`] is what S3 answers.
     pub fn parse(content_type: &str, body: &[u8]) -> Result<Self, FormError> {
-        let boundary = boundary(content_type).ok_or(FormError::NoBoundary)?;
-        let mut rest = body.get(..MAX_FORM_BYTES).unwrap_or(body);
-        let delimiter = format!("\r\n--{boundary}");
-        // The first delimiter needs no line before it.
-        let opening = delimiter.trim_start();
-        rest = rest.strip_prefix(b"\r\n").unwrap_or(rest);
-        rest = rest.strip_prefix(opening.as_bytes()).ok_or(FormError::Malformed("no boundary at its beginning"))?;
-        let mut fields: Vec<(String, String)> = Vec::new();
-        loop {
-            rest = match rest.strip_prefix(b"\r\n") {
-                Some(part) => part,
-                None if rest.starts_with(b"--") => return Err(FormError::NoFile),
-                None => return Err(FormError::Malformed("text behind a boundary")),
-            };
-            let (head, behind) = split(rest, b"\r\n\r\n").ok_or(too_long_or(body, FormError::NoFile))?;
-            let disposition = Disposition::of(head)?;
-            if disposition.name == "file" {
-                let key = key(&fields, disposition.filename.as_deref().unwrap_or_default())?;
-                return Ok(Self { key, fields });
-            }
-            let (value, behind) = split(behind, delimiter.as_bytes()).ok_or(too_long_or(body, FormError::NoFile))?;
-            let value = std::str::from_utf8(value).map_err(|_| FormError::Malformed("a field that is not UTF-8"))?;
-            // Another reader of lines could find a part in there.
-            if value.contains(opening) {
-                return Err(FormError::Malformed("a boundary within a field"));
-            }
-            if fields.iter().any(|(name, _)| *name == disposition.name) {
-                return Err(FormError::RepeatedField(disposition.name));
-            }
-            fields.push((disposition.name, value.to_owned()));
-            rest = behind;
+        let mut reader = FormReader::new(content_type)?;
+        reader.read(body)?.ok_or(FormError::NoFile)
+    }
+
+    fn new(boundary: String, beginning: Beginning) -> Result<Self, FormError> {
+        let Beginning { fields, filename, file_head } = beginning;
+        if let Some(field) = fields.iter().find(|field| is_header_not_field(&field.name, &field.value)) {
+            return Err(FormError::NotAField(field.name.clone()));
         }
+        let base = base_name(filename.as_deref().unwrap_or_default());
+        let filled_in = |field: reader::RawField| Field {
+            value: field.value.replace(FILENAME, base),
+            name: field.name,
+            written: field.value,
+            span: field.span,
+        };
+        let fields: Vec<Field> = fields.into_iter().map(filled_in).collect();
+        let key = fields.iter().find(|field| field.name == "key").ok_or(FormError::NoKey)?;
+        let key = ObjectKey::parse(&key.value).map_err(FormError::Key)?;
+        if leaves_its_bucket(&key) {
+            return Err(FormError::Key(AddressError::InvalidUri(key.as_str().to_owned())));
+        }
+        Ok(Self { boundary, key, fields, filename, file_head })
     }
 
     /// The key of the object, the name of the file filled in.
@@ -74,30 +95,122 @@ impl Form {
         &self.key
     }
 
-    /// The value of a field; `name` in lower case.
+    /// The value of a field, the name of the file filled in; `name` in lower case.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+        self.fields.iter().find(|field| field.name == name).map(|field| field.value.as_str())
     }
 
-    /// All fields, names in lower case.
+    /// All fields, names in lower case, the name of the file filled in.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.fields.iter().map(|field| (field.name.as_str(), field.value.as_str()))
+    }
+
+    /// What stands between the parts, less its two dashes.
+    pub fn boundary(&self) -> &str {
+        &self.boundary
+    }
+
+    /// Where in the body the file begins, in bytes.
+    pub fn file_offset(&self) -> usize {
+        self.file_head.end
+    }
+
+    /// Whether every store fills in the same name of the file, for a form that goes on as it was sent. They agree on
+    /// `${filename}` in the key, and on metadata and redirects it decides nothing; but not on whether other fields hold
+    /// it, on what it is without a name, or on what becomes of a name that is a path, as those of old browsers are, or
+    /// that holds what browsers escape.
+    ///
+    /// # Errors
+    /// [`FormError::Filename`] for a form that could be stored otherwise than it was decided.
+    pub fn check_sent_as_it_is(&self) -> Result<(), FormError> {
+        let is_certain = |name: &&str| {
+            let escapes = ["%22", "%0d", "%0D", "%0a", "%0A", FILENAME];
+            !name.is_empty() && !name.contains(['/', '\\']) && !escapes.iter().any(|escape| name.contains(escape))
+        };
+        let certain = self.filename.as_deref().filter(is_certain);
+        let decides_nothing =
+            |name: &str| name.starts_with("x-amz-meta-") || matches!(name, "success_action_redirect" | "redirect");
+        let doubtful = |field: &Field| {
+            field.written.contains(FILENAME)
+                && !decides_nothing(&field.name)
+                && (field.name != "key" || certain.is_none())
+        };
+        match self.fields.iter().find(|field| doubtful(field)) {
+            Some(field) => Err(FormError::Filename(field.name.clone())),
+            None => Ok(()),
+        }
+    }
+
+    #[cfg(feature = "proxy")]
+    pub(crate) fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The head of the file in the body, its delimiter included.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn file_head(&self) -> Range<usize> {
+        self.file_head.clone()
     }
 }
 
-fn too_long_or(body: &[u8], error: FormError) -> FormError {
-    if body.len() > MAX_FORM_BYTES { FormError::TooLong } else { error }
+impl fmt::Debug for Form {
+    // Names alone: among the values are a signature and perhaps a session token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Form").field("key", &self.key).field("fields", &names).finish_non_exhaustive()
+    }
 }
 
-fn key(fields: &[(String, String)], filename: &str) -> Result<ObjectKey, FormError> {
-    let (_, written) = fields.iter().find(|(name, _)| name == "key").ok_or(FormError::NoKey)?;
-    // Some browsers send the whole path.
-    let file = filename.rsplit(['/', '\\']).next().unwrap_or_default();
-    let key = ObjectKey::parse(&written.replace("${filename}", file)).map_err(FormError::Key)?;
-    if leaves_its_bucket(&key) {
-        return Err(FormError::Key(AddressError::InvalidUri(key.as_str().to_owned())));
+/// Reads a form from a body that comes in pieces.
+pub struct FormReader {
+    boundary: String,
+    reader: Reader,
+}
+
+impl FormReader {
+    /// Starts with the request's `Content-Type`.
+    ///
+    /// # Errors
+    /// [`FormError::NoBoundary`].
+    pub fn new(content_type: &str) -> Result<Self, FormError> {
+        let boundary = boundary(content_type).ok_or(FormError::NoBoundary)?.to_owned();
+        Ok(Self { reader: Reader::new(&boundary), boundary })
     }
-    Ok(key)
+
+    /// Reads on in `body`, which begins with all that was given before. `None` where the head of the file is not
+    /// complete yet.
+    ///
+    /// # Errors
+    /// [`FormError`], [`FormError::TooLong`] past [`MAX_FORM_BYTES`].
+    pub fn read(&mut self, body: &[u8]) -> Result<Option<Form>, FormError> {
+        let within = body.get(..MAX_FORM_BYTES).unwrap_or(body);
+        match self.reader.advance(within)? {
+            Some(beginning) => Form::new(self.boundary.clone(), beginning).map(Some),
+            None if body.len() > MAX_FORM_BYTES => Err(FormError::TooLong),
+            None => Ok(None),
+        }
+    }
+}
+
+impl fmt::Debug for FormReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FormReader").finish_non_exhaustive()
+    }
+}
+
+/// What is a header of an upload and no field of a form, and which some stores take for the header all the same: an ACL
+/// is `acl` here, tags are `tagging`. `_charset_` (RFC 7578, section 4.6) says how the values are to be read.
+fn is_header_not_field(name: &str, value: &str) -> bool {
+    match name {
+        "x-amz-acl" | "x-amz-tagging" => true,
+        "_charset_" => !value.eq_ignore_ascii_case("utf-8"),
+        _ => name.starts_with("x-amz-grant-") || name.starts_with("x-amz-copy-source"),
+    }
+}
+
+/// Some browsers send the whole path.
+fn base_name(filename: &str) -> &str {
+    filename.rsplit(['/', '\\']).next().unwrap_or_default()
 }
 
 fn boundary(content_type: &str) -> Option<&str> {
@@ -116,63 +229,6 @@ fn boundary(content_type: &str) -> Option<&str> {
     ((1..=70).contains(&boundary.len()) && boundary.bytes().all(allowed)).then_some(boundary)
 }
 
-fn split<'b>(bytes: &'b [u8], separator: &[u8]) -> Option<(&'b [u8], &'b [u8])> {
-    let at = bytes.windows(separator.len()).position(|window| window == separator)?;
-    Some((bytes.get(..at)?, bytes.get(at + separator.len()..)?))
-}
-
-/// What a part's head says of it.
-struct Disposition {
-    name: String,
-    filename: Option<String>,
-}
-
-impl Disposition {
-    fn of(head: &[u8]) -> Result<Self, FormError> {
-        let malformed = |what| FormError::Malformed(what);
-        let head = std::str::from_utf8(head).map_err(|_| malformed("a head that is not UTF-8"))?;
-        // What is no header in this form, readers of others may take for one, or for the rest of the one before it.
-        let is_token = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        let is_header = |line: &str| line.split_once(':').is_some_and(|(name, _)| is_token(name));
-        if head.split("\r\n").any(|line| line.contains(['\r', '\n']) || !is_header(line)) {
-            return Err(malformed("a head with a line that is no header"));
-        }
-        let mut found = head.split("\r\n").filter_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-disposition").then_some(value)
-        });
-        let value = found.next().ok_or(malformed("a part without `Content-Disposition`"))?;
-        if found.next().is_some() {
-            return Err(malformed("a part with two `Content-Disposition`"));
-        }
-        let (kind, mut rest) = value.split_once(';').ok_or(malformed("a part without a name"))?;
-        if !kind.trim().eq_ignore_ascii_case("form-data") {
-            return Err(malformed("a part that is no `form-data`"));
-        }
-        let (mut name, mut filename) = (None, None);
-        // Always quoted, as every browser writes them; a backslash is one.
-        while !rest.trim().is_empty() {
-            let (parameter, behind) = rest.split_once("=\"").ok_or(malformed("a parameter that is not quoted"))?;
-            let (value, behind) = behind.split_once('"').ok_or(malformed("a parameter without an end"))?;
-            let repeated = match parameter.trim().to_ascii_lowercase().as_str() {
-                "name" => name.replace(value.to_ascii_lowercase()).is_some(),
-                "filename" => filename.replace(value.to_owned()).is_some(),
-                _ => return Err(malformed("a parameter other than `name` and `filename`")),
-            };
-            if repeated {
-                return Err(malformed("a parameter that is there twice"));
-            }
-            let behind = behind.trim_start();
-            rest = if behind.is_empty() {
-                behind
-            } else {
-                behind.strip_prefix(';').ok_or(malformed("text behind a parameter"))?
-            };
-        }
-        Ok(Self { name: name.ok_or(malformed("a part without a name"))?, filename })
-    }
-}
-
 /// Why a body is no form that can be decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -189,25 +245,41 @@ pub enum FormError {
     NoKey,
     /// This field is there more than once.
     RepeatedField(String),
+    /// This is a header's name and no field's.
+    NotAField(String),
+    /// Stores differ on what `${filename}` is in this field.
+    Filename(String),
     /// The key is none.
     Key(AddressError),
 }
 
 impl From<FormError> for S3Error {
     fn from(error: FormError) -> Self {
-        let argument = |name: &str| Self::new(ErrorCode::InvalidArgument).with_field("ArgumentName", name);
+        let argument = |name: &str, value: &str| {
+            Self::new(ErrorCode::InvalidArgument).with_field("ArgumentName", name).with_field("ArgumentValue", value)
+        };
         match error {
-            FormError::NoBoundary | FormError::Malformed(_) => Self::new(ErrorCode::InvalidRequest)
-                .with_message("The body of your POST request is not well-formed multipart/form-data."),
-            FormError::TooLong => Self::new(ErrorCode::MaxMessageLengthExceeded),
-            FormError::NoFile => argument("file").with_message("POST requires exactly one file upload per request."),
-            FormError::NoKey => argument("key").with_message(
-                "Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.",
-            ),
-            FormError::RepeatedField(name) => argument(&name).with_message("A form field is given more than once."),
+            FormError::NoBoundary | FormError::Malformed(_) => Self::new(ErrorCode::MalformedPOSTRequest),
+            FormError::TooLong => Self::new(ErrorCode::MaxPostPreDataLengthExceeded)
+                .with_field("MaxPostPreDataLengthBytes", MAX_FORM_BYTES.to_string()),
+            FormError::NoFile => {
+                argument("file", "0").with_message("POST requires exactly one file upload per request.")
+            }
+            FormError::NoKey => argument("key", "").with_message(missing_field("key")),
+            FormError::RepeatedField(name) => argument(&name, "").with_message("A form field is given more than once."),
+            FormError::NotAField(name) => argument(&name, "").with_message("This form field is not supported."),
+            FormError::Filename(name) => argument(&name, FILENAME)
+                .with_message("${filename} needs a file name that is no path, and is supported in the key alone."),
             FormError::Key(error) => error.into(),
         }
     }
+}
+
+/// S3's words for a field that is not there, or behind the file.
+pub(crate) fn missing_field(name: &str) -> String {
+    format!(
+        "Bucket POST must contain a field named '{name}'.  If it is specified, please check the order of the fields."
+    )
 }
 
 impl fmt::Display for FormError {
@@ -219,94 +291,11 @@ impl fmt::Display for FormError {
             Self::NoFile => f.write_str("a form without a file"),
             Self::NoKey => f.write_str("a form without a key before its file"),
             Self::RepeatedField(name) => write!(f, "form field `{name}` more than once"),
+            Self::NotAField(name) => write!(f, "form field `{name}`, which is a header's name"),
+            Self::Filename(name) => write!(f, "`{FILENAME}` in form field `{name}`, where stores differ on it"),
             Self::Key(error) => error.fmt(f),
         }
     }
 }
 
 impl std::error::Error for FormError {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TYPE: &str = "multipart/form-data; boundary=\"a b\"";
-
-    fn body(parts: &[(&str, &str)]) -> String {
-        let part = |(parameters, value): &(&str, &str)| {
-            format!("--x\r\nContent-Disposition: form-data; {parameters}\r\n\r\n{value}\r\n")
-        };
-        parts.iter().map(part).chain(["--x--\r\n".to_owned()]).collect()
-    }
-
-    fn key_of(parts: &[(&str, &str)]) -> Result<String, String> {
-        Form::parse("Multipart/Form-Data; charset=utf-8; Boundary=x", body(parts).as_bytes())
-            .map(|form| form.key().as_str().to_owned())
-            .map_err(|error| S3Error::from(error).code().to_string())
-    }
-
-    #[test]
-    fn the_key_has_the_files_name_filled_in() {
-        for (key, file, found) in [
-            ("a/b", "name=\"file\"", "a/b"),
-            ("home/${filename}", "name=\"file\"; filename=\"cat.jpg\"", "home/cat.jpg"),
-            ("${filename}/${filename}", "name=\"File\"; filename=\"C:\\dir\\a.txt\"", "a.txt/a.txt"),
-            ("k${filename}", "filename=\"/x/y\" ; name=\"file\"", "ky"),
-            ("a%2Fb+c", "name=\"file\"", "a%2Fb+c"),
-        ] {
-            assert_eq!(key_of(&[("name=\"Key\"", key), (file, "data")]).as_deref(), Ok(found), "{key} {file}");
-        }
-    }
-
-    #[test]
-    fn fields_count_up_to_the_file() {
-        let parts = [
-            ("name=\"key\"", "k"),
-            ("name=\"ACL\"", "public-read"),
-            ("name=\"file\"; filename=\"f\"", "--y\r\n"),
-            ("name=\"tagging\"", "x"),
-        ];
-        let form = Form::parse("multipart/form-data; boundary=x", body(&parts).as_bytes()).unwrap();
-        assert_eq!(form.iter().collect::<Vec<_>>(), [("key", "k"), ("acl", "public-read")]);
-        assert_eq!((form.get("acl"), form.get("tagging")), (Some("public-read"), None));
-    }
-
-    #[test]
-    fn what_could_be_read_in_two_ways_is_refused() {
-        let file = ("name=\"file\"", "data");
-        for (parts, code) in [
-            (vec![file], "InvalidArgument"),
-            (vec![file, ("name=\"key\"", "k")], "InvalidArgument"),
-            (vec![("name=\"key\"", "k")], "InvalidArgument"),
-            (vec![("name=\"key\"", "k"), ("name=\"KEY\"", "k"), file], "InvalidArgument"),
-            (vec![("name=key", "k"), file], "InvalidRequest"),
-            (vec![("name=\"key\"; name=\"acl\"", "k"), file], "InvalidRequest"),
-            (vec![("name=\"key\"", "k"), ("name=\"file\"; filename*=\"UTF-8''x\"", "")], "InvalidRequest"),
-            (vec![("name=\"key\"\r\nContent-Disposition: form-data; name=\"x\"", "k"), file], "InvalidRequest"),
-            (vec![("name=\"key\"\nContent-Disposition: form-data; name=\"x\"", "k"), file], "InvalidRequest"),
-            (vec![("name=\"key\";\r\n name2=\"x\"", "k"), file], "InvalidRequest"),
-            (vec![("name=\"key\"\r\nX : y", "k"), file], "InvalidRequest"),
-            (vec![("name=\"key\"", "k\n--x\r\n"), file], "InvalidRequest"),
-            (vec![("name=\"key\"", ""), file], "InvalidURI"),
-            (vec![("name=\"key\"", "../k"), file], "InvalidURI"),
-            (vec![("name=\"key\"", "${filename}"), ("name=\"file\"; filename=\"..\"", "")], "InvalidURI"),
-        ] {
-            assert_eq!(key_of(&parts), Err(code.to_owned()), "{parts:?}");
-        }
-        for (content_type, text) in [
-            (TYPE, "--a b\r\n"),
-            ("multipart/form-data", "--x\r\n"),
-            ("multipart/form-data; boundary=x; boundary=y", ""),
-            ("multipart/form-data; boundary=x; boundary*=utf-8''y", ""),
-            ("multipart/form-data; boundary=x; boundary*0=y", ""),
-            ("multipart/form-datax; boundary=x", ""),
-        ] {
-            assert_eq!(Form::parse(content_type, text.as_bytes()), Err(FormError::NoBoundary), "{content_type}");
-        }
-        let long = body(&[("name=\"key\"", &"k".repeat(MAX_FORM_BYTES)), file]);
-        assert_eq!(Form::parse("multipart/form-data; boundary=x", long.as_bytes()), Err(FormError::TooLong));
-        for text in ["", "x--x\r\n", "--xy\r\n"] {
-            assert!(Form::parse("multipart/form-data; boundary=x", text.as_bytes()).is_err(), "{text}");
-        }
-    }
-}
