@@ -17,13 +17,13 @@ const MAX_DEPTH: usize = 16;
 
 /// A value and the byte offset of its first character.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Node {
-    pub(super) at: usize,
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) at: usize,
+    pub(crate) value: Value,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     /// The number's own text.
@@ -36,21 +36,21 @@ pub(super) enum Value {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Member {
-    pub(super) at: usize,
-    pub(super) name: String,
-    pub(super) value: Node,
+pub(crate) struct Member {
+    pub(crate) at: usize,
+    pub(crate) name: String,
+    pub(crate) value: Node,
 }
 
 /// Why a text is not taken, and the byte offset of the place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct JsonError {
-    pub(super) at: usize,
-    pub(super) reason: String,
+pub(crate) struct JsonError {
+    pub(crate) at: usize,
+    pub(crate) reason: String,
 }
 
 /// Reads one value with nothing but white space around it.
-pub(super) fn parse(text: &str) -> Result<Node, JsonError> {
+pub(crate) fn parse(text: &str) -> Result<Node, JsonError> {
     // The whole text is checked against the grammar here, without recursion, so what follows cannot be made to
     // recurse by a text that is not closed.
     let whole: &RawValue = serde_json::from_str(text).map_err(|error| syntax(text, 0, &error))?;
@@ -59,7 +59,7 @@ pub(super) fn parse(text: &str) -> Result<Node, JsonError> {
 
 impl Node {
     /// Writes the value without white space.
-    pub(super) fn write_compact(&self, out: &mut String) {
+    pub(crate) fn write_compact(&self, out: &mut String) {
         match &self.value {
             Value::Null => out.push_str("null"),
             Value::Bool(true) => out.push_str("true"),
@@ -73,7 +73,7 @@ impl Node {
 }
 
 /// Writes a list, each item by `item`.
-pub(super) fn write_list(items: &[Node], out: &mut String, mut item: impl FnMut(&Node, &mut String)) {
+pub(crate) fn write_list(items: &[Node], out: &mut String, mut item: impl FnMut(&Node, &mut String)) {
     out.push('[');
     for (index, node) in items.iter().enumerate() {
         if index > 0 {
@@ -85,7 +85,7 @@ pub(super) fn write_list(items: &[Node], out: &mut String, mut item: impl FnMut(
 }
 
 /// Writes an object, each value by `value`.
-pub(super) fn write_object<'m>(
+pub(crate) fn write_object<'m>(
     members: impl IntoIterator<Item = &'m Member>,
     out: &mut String,
     mut value: impl FnMut(&'m Member, &mut String),
@@ -103,7 +103,7 @@ pub(super) fn write_object<'m>(
 }
 
 /// Writes a string with the escapes that JSON demands and no others.
-pub(super) fn write_string(text: &str, out: &mut String) {
+pub(crate) fn write_string(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
         match c {

@@ -43,7 +43,7 @@ mod document;
 mod error;
 mod evaluate;
 mod explain;
-mod json;
+pub(crate) mod json;
 mod pattern;
 mod prefix_tree;
 mod principal;

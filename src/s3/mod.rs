@@ -19,6 +19,7 @@ pub mod hoisted;
 pub mod operation;
 pub mod public_access_block;
 pub mod rewritten;
+pub mod post_policy;
 pub mod xml;
 #[cfg(feature = "proxy")]
 pub(crate) mod xml_answer;
