@@ -4,9 +4,13 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>. No error holds a secret: not a session token,
 //! nor the value of a header whose scheme is not ours.
 
+mod form;
+
 use std::fmt;
 
 use http::HeaderName;
+
+pub use form::{FormFault, FormMismatch};
 
 use super::identity::AccessKeyId;
 use super::sigv4::Kind;
@@ -123,6 +127,8 @@ pub enum AuthError {
     SignatureDoesNotMatch(Box<Mismatch>),
     /// The signature of a chunk or a trailer does not match.
     ChunkSignature,
+    /// The credentials of a form.
+    Form(FormFault),
 }
 
 /// What is wrong with a `Credential`.
@@ -200,6 +206,7 @@ impl AuthError {
             Self::Token => C::InvalidToken,
             Self::TooSkewed { .. } => C::RequestTimeTooSkewed,
             Self::SignatureDoesNotMatch(_) | Self::ChunkSignature => C::SignatureDoesNotMatch,
+            Self::Form(fault) => fault.code(),
         }
     }
 
@@ -242,6 +249,7 @@ impl AuthError {
                 ("SignatureProvided", mismatch.signature_provided.clone()),
                 ("CanonicalRequest", mismatch.canonical_request.clone()),
             ],
+            Self::Form(fault) => fault.fields(),
             Self::SignatureV2
             | Self::SignatureV4a(_)
             | Self::StreamingV4a(_)
@@ -356,6 +364,7 @@ impl fmt::Display for AuthError {
             | Self::TooSkewed { .. }
             | Self::SignatureDoesNotMatch(_)
             | Self::ChunkSignature => f.write_str(self.code().message()),
+            Self::Form(fault) => fault.fmt(f),
         }
     }
 }

@@ -1,10 +1,11 @@
-//! Who signed this request? Signature Version 4, in the `Authorization` header or in a presigned URL.
+//! Who signed this request? Signature Version 4, in the `Authorization` header, in a presigned URL or in a form.
 //!
 //! Follows <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html>. Where that is silent,
 //! the order of checks and the messages are those S3 is seen to give.
 //!
 //! Three steps, since the key must be looked up between them: [`Presented::parse`] reads what a request claims,
 //! [`Presented::check`] holds the claim against clock and region, and [`Presented::verify`] proves it with the secret.
+//! A form is not signed, but the policy in it; [`PresentedForm`] is its claim.
 //!
 //! ```
 //! use portcullis::auth::sigv4::Presented;
@@ -18,6 +19,7 @@ mod canonical;
 mod chunk;
 mod header;
 mod payload;
+mod post;
 mod presigned;
 mod scope;
 mod signature;
@@ -35,6 +37,7 @@ use http::{HeaderName, HeaderValue};
 pub use chunk::ChunkVerifier;
 pub use header::AuthorizationHeader;
 pub use payload::PayloadMode;
+pub use post::{PresentedForm, VerifiedForm};
 pub use scope::{Scope, Timestamp};
 pub use signature::{SigningKey, SigningKeys};
 
