@@ -8,6 +8,7 @@ pub mod body;
 mod bucket_list;
 pub mod change;
 pub mod connection;
+mod form_body;
 pub mod future;
 #[expect(clippy::module_inception, reason = "tower's own name for the file that holds the settings")]
 pub mod layer;
@@ -21,6 +22,8 @@ mod target;
 pub use body::{RequestBody, ResponseBody};
 pub use change::{ChangeKind, Outcome, PeerAddress, PolicyChange};
 pub use connection::{ClientTls, TlsVersion};
+#[cfg(all(test, feature = "proxy"))]
+pub(crate) use form_body::peek_form;
 pub use future::ResponseFuture;
 pub use layer::{BucketPolicyLayer, Builder, Handler, PassThrough};
 pub use respond::RequestId;
