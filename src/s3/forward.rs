@@ -1,5 +1,12 @@
 //! How a verified request is sent on: what the layer tells the service inside it.
 
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use super::address::BucketName;
+use super::error::S3Error;
+use super::form::{Form, SizeRange};
 use crate::policy::AccountId;
 
 /// Put among a request's extensions, asks the inner service to take the caller's signature off and to sign the request
@@ -21,4 +28,40 @@ pub enum SignedPayload {
     Sha256(String),
     /// `UNSIGNED-PAYLOAD`.
     Unsigned,
+}
+
+/// Put among a request's extensions, asks the inner service to take the caller's signature off and to send the request
+/// without one: a browser's question, or a form, which carries its signature in its body.
+///
+/// The length of the body decides over that which the client announced, since a form signed anew has another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsigned {
+    /// The raw path to send, path-style: virtual-hosted style does not survive another `Host`.
+    pub path: String,
+}
+
+/// Signs browsers' uploads anew, with credentials of its own.
+pub trait FormSigner: Send + Sync {
+    /// What to send in the place of all that came before the file: a form that the store takes from us, with the same
+    /// key, fields and size. `account` is the caller's, whose upstream credentials are used where it has some; the
+    /// default pair otherwise.
+    ///
+    /// # Errors
+    /// What to answer for a form that cannot be signed.
+    fn sign(&self, account: Option<&AccountId>, form: &FormToSign<'_>) -> Result<Bytes, S3Error>;
+}
+
+/// A form that was decided and may be stored.
+#[derive(Clone, Copy, Debug)]
+pub struct FormToSign<'a> {
+    /// Its fields.
+    pub form: &'a Form,
+    /// The bytes the form was read from, at least up to the file.
+    pub head: &'a [u8],
+    /// The bucket it was sent to.
+    pub bucket: &'a BucketName,
+    /// How long the file may be.
+    pub size: SizeRange,
+    /// When.
+    pub now: SystemTime,
 }

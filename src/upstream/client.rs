@@ -17,9 +17,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::EXPECT;
+use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -35,12 +35,12 @@ use super::endpoint::Endpoint;
 use super::flow::{Flow, Gate};
 use super::headers;
 use super::respond::error_response;
-use super::sign::{SignError, Signer, unsign_headers, unsigned_target};
+use super::sign::{SignError, Signer, anonymous_target, unsign_body, unsign_headers, unsigned_target};
 use super::tls::{TlsError, client_config};
 use super::upload::Upload;
 use crate::layer::BoxError;
 use crate::s3::error::{ErrorCode, S3Error};
-use crate::s3::forward::Resign;
+use crate::s3::forward::{Resign, Unsigned};
 
 /// A connection that was idle for longer is not used again. Shorter than the five seconds after which Node's HTTP
 /// server, the most hasty of those stores are built on, closes one: a request that meets a closing connection is lost,
@@ -116,10 +116,19 @@ where
         }
         let authority = request.uri().authority().cloned();
         let mut request = request;
+        let unsigned = request.extensions_mut().remove::<Unsigned>();
+        if unsigned.is_some() {
+            announce_length(&mut request);
+        }
         headers::prepare_request(&mut request, authority.as_ref(), &self.shared.endpoint);
-        let target = match request.extensions_mut().remove::<Resign>() {
-            None => request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")),
-            Some(resign) => self.resign(&mut request, &resign)?,
+        let target = match (request.extensions_mut().remove::<Resign>(), unsigned) {
+            (None, None) => request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")),
+            (None, Some(unsigned)) => self.unsign(&mut request, &unsigned)?,
+            (Some(resign), None) => self.resign(&mut request, &resign)?,
+            (Some(_), Some(_)) => {
+                tracing::error!("a request is to be sent both signed and not signed");
+                return Err(S3Error::new(ErrorCode::InternalError));
+            }
         };
         let uri = self.shared.endpoint.uri(target).map_err(|_| S3Error::new(ErrorCode::InvalidURI))?;
         let (mut parts, body) = request.into_parts();
@@ -146,15 +155,6 @@ where
             tracing::error!(account = ?resign.account, "no upstream credentials to sign a request with");
             return Err(S3Error::new(ErrorCode::InternalError));
         };
-        let refuse = |error: SignError| {
-            tracing::info!(%error, "a request cannot be signed for the object store");
-            let code = match &error {
-                SignError::Header(_) => ErrorCode::InvalidArgument,
-                SignError::Target(_) => ErrorCode::InvalidURI,
-                SignError::Signer(_) => ErrorCode::InternalError,
-            };
-            S3Error::new(code)
-        };
         let target = unsigned_target(&resign.path, request.uri().query()).map_err(refuse)?;
         unsign_headers(request.headers_mut());
         let signer = Signer {
@@ -166,6 +166,37 @@ where
         let method = request.method().clone();
         signer.sign(&method, &target, request.headers_mut(), &resign.payload).map_err(refuse)?;
         Ok(target)
+    }
+
+    fn unsign(&self, request: &mut Request<B>, unsigned: &Unsigned) -> Result<PathAndQuery, S3Error> {
+        let target = anonymous_target(&unsigned.path, request.uri().query()).map_err(refuse)?;
+        let headers = request.headers_mut();
+        unsign_headers(headers);
+        unsign_body(headers);
+        headers.insert(HOST, self.shared.endpoint.host().clone());
+        Ok(target)
+    }
+}
+
+fn refuse(error: SignError) -> S3Error {
+    tracing::info!(%error, "a request cannot be signed for the object store");
+    S3Error::new(match error {
+        SignError::Header(_) => ErrorCode::InvalidArgument,
+        SignError::Target(_) => ErrorCode::InvalidURI,
+        SignError::Signer(_) => ErrorCode::InternalError,
+    })
+}
+
+/// Says how long the body is, whatever was said of the one it was made from.
+fn announce_length<B: Body>(request: &mut Request<B>) {
+    let exact = request.body().size_hint().exact();
+    let headers = request.headers_mut();
+    // Without any, a request without a body stays one.
+    if headers.remove(CONTENT_LENGTH).is_none() && exact == Some(0) {
+        return;
+    }
+    if let Some(length) = exact {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
 }
 

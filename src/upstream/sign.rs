@@ -118,6 +118,11 @@ pub(crate) fn unsign_headers(headers: &mut HeaderMap) {
     }
 }
 
+/// Takes off what the client said of the bytes of the body, which are others by now.
+pub(crate) fn unsign_body(headers: &mut HeaderMap) {
+    headers.remove(&CONTENT_MD5);
+}
+
 /// `path` with the query, less what a presigned URL puts there: its signature, and the `x-amz-*` headers it carries as
 /// parameters, which are headers again by now. What is left keeps its bytes and its order.
 ///
@@ -135,6 +140,39 @@ pub(crate) fn unsigned_target(path: &str, query: Option<&str>) -> Result<PathAnd
         separator = '&';
     }
     PathAndQuery::try_from(target).map_err(SignError::Target)
+}
+
+/// `path` with the query, less all that says who asks, signature or not: what [`unsigned_target`] takes away, and what
+/// would be credentials to a store that reads more than we do.
+///
+/// # Errors
+/// When `path` cannot stand in a request line.
+pub(crate) fn anonymous_target(path: &str, query: Option<&str>) -> Result<PathAndQuery, SignError> {
+    let target = unsigned_target(path, query)?;
+    let Some(query) = target.query() else { return Ok(target) };
+    let kept: Vec<&str> = query.split('&').filter(|parameter| !names_the_caller(&name_of(parameter))).collect();
+    match kept.as_slice() {
+        [] => path.parse().map_err(SignError::Target),
+        kept => PathAndQuery::try_from(format!("{path}?{}", kept.join("&"))).map_err(SignError::Target),
+    }
+}
+
+fn names_the_caller(parameter: &str) -> bool {
+    const V2: [&str; 2] = ["awsaccesskeyid", "signature"];
+    let of_v4 = |name: &str| {
+        matches!(
+            name,
+            "algorithm"
+                | "content-sha256"
+                | "credential"
+                | "date"
+                | "expires"
+                | "security-token"
+                | "signature"
+                | "signedheaders"
+        )
+    };
+    V2.contains(&parameter) || parameter.strip_prefix("x-amz-").is_some_and(of_v4)
 }
 
 /// The parameter's name, in lower case.
@@ -186,6 +224,21 @@ mod tests {
             (Some("x-amz-signature-like=s"), "/b/k?x-amz-signature-like=s"),
         ] {
             assert_eq!(unsigned_target("/b/k", query).unwrap().as_str(), left, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn who_asks_leaves_the_query() {
+        for (query, left) in [
+            (None, "/b"),
+            (Some(""), "/b?"),
+            (Some("location"), "/b?location"),
+            (Some("X-Amz-Credential=c&X-Amz-Date=d&x-amz-expires=1&X-Amz-SignedHeaders=h"), "/b"),
+            (Some("AWSAccessKeyId=a&Signature=s&Expires=1&x=%zz"), "/b?Expires=1&x=%zz"),
+            (Some("X-Amz-Signature=s&X-Amz-Acl=private&&uploads"), "/b?&uploads"),
+            (Some("x%2Damz-algorithm=s&x-amz-acl=private"), "/b?x-amz-acl=private"),
+        ] {
+            assert_eq!(anonymous_target("/b", query).unwrap().as_str(), left, "{query:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use portcullis::auth::identity::{AccessKeyId, SecretKey};
 use portcullis::identity::StaticCredentials;
 use portcullis::policy::AccountId;
 use portcullis::s3::address::{BucketName, Domains};
-use portcullis::s3::forward::{Resign, SignedPayload};
+use portcullis::s3::forward::{Resign, SignedPayload, Unsigned};
 use portcullis::upstream::embedded::EmbeddedStore;
 use portcullis::upstream::{ControlClient, ControlSettings, Endpoint, KeyPair, UpstreamClient, UpstreamCredentials};
 use tower::ServiceExt;
@@ -123,6 +123,47 @@ async fn each_account_has_its_own_key_and_the_payloads_hash_is_kept() {
         assert!(authorization.contains(&format!("Credential={expected}/")), "{account:?}: {authorization}");
         assert!(authorization.contains("SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-meta-a,"));
         wire.bytes(5).await;
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        assert_eq!(answer.await.unwrap().unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn what_goes_on_without_a_signature_says_nothing_of_the_caller() {
+    for (method, target, announced, body, expected) in [
+        ("OPTIONS", "/k?X-Amz-Signature=s&X-Amz-Credential=c&x=1", None, "", ("OPTIONS /demo?x=1 HTTP/1.1", None)),
+        ("POST", "/", Some("99"), "hello", ("POST /demo HTTP/1.1", Some("5"))),
+        ("POST", "/?x-amz-security-token=t", None, "hello", ("POST /demo HTTP/1.1", Some("5"))),
+    ] {
+        let store = Store::start().await;
+        let credentials = UpstreamCredentials::new(Some(&key("DEFAULT")), []);
+        let options = Options { credentials, ..Options::default() };
+        let client = UpstreamClient::<Full<Bytes>>::new(client_settings(store.address(), &options)).unwrap();
+        let mut request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header("host", "demo.s3.example.com")
+            .header("origin", "https://www.example.com")
+            .header("authorization", "AWS4-HMAC-SHA256 Credential=CALLER/…")
+            .header("x-amz-date", "20260101T000000Z")
+            .header("x-amz-security-token", "the caller's")
+            .header("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
+            .header("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")
+            .extension(Unsigned { path: "/demo".to_owned() });
+        if let Some(length) = announced {
+            request = request.header("content-length", length);
+        }
+        let request = request.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap();
+        let answer = tokio::spawn(client.oneshot(request));
+        let mut wire = store.accept().await;
+        let head = wire.head().await;
+        assert_eq!((first_line(&head), header(&head, "content-length")), expected);
+        assert_eq!(header(&head, "host"), Some(store.address().to_string().as_str()));
+        assert_eq!(header(&head, "origin"), Some("https://www.example.com"));
+        for name in ["authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256", "content-md5"] {
+            assert_eq!(header(&head, name), None, "{name}");
+        }
+        assert_eq!(wire.bytes(body.len()).await, body.as_bytes());
         wire.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
         assert_eq!(answer.await.unwrap().unwrap().status(), 200);
     }
