@@ -17,9 +17,9 @@ pub mod form;
 pub mod forward;
 pub mod hoisted;
 pub mod operation;
+pub mod post_policy;
 pub mod public_access_block;
 pub mod rewritten;
-pub mod post_policy;
 pub mod xml;
 #[cfg(feature = "proxy")]
 pub(crate) mod xml_answer;

@@ -351,6 +351,8 @@ fn version_etag_and_source_are_those_of_the_access() {
     let source = CopySource::parse("/src/a%20b%3F?versionId=v1").unwrap();
     let current = CopySource::parse("src/k").unwrap();
     let entry = |version_id: Option<&str>, etag: Option<&str>| ObjectToDelete {
+        last_modified_time: None,
+        size: None,
         key: ObjectKey::parse("k").unwrap(),
         version_id: version_id.map(str::to_owned),
         etag: etag.map(str::to_owned),
