@@ -6,19 +6,13 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http::{HeaderMap, Method, StatusCode};
+use reqwest::{Response, Url};
 use tokio::time::timeout;
 
 use super::control::ControlSettings;
 use super::sign::Signer;
 use super::tls::{TlsError, client_config};
-use crate::layer::BoxError;
 use crate::s3::address::Address;
 use crate::s3::checksum::EMPTY_SHA256;
 use crate::s3::forward::SignedPayload;
@@ -35,7 +29,7 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 /// Puts [`Question`]s.
 #[derive(Clone, Debug)]
 pub(super) struct Asker {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    client: reqwest::Client,
     pub(super) settings: ControlSettings,
 }
 
@@ -44,7 +38,7 @@ pub(super) struct Asker {
 pub(super) struct Question {
     method: Method,
     /// Path and query as they are sent. Nothing changes a byte of them on the way: a key such as `a//b` means another object
-    /// than `a/b`.
+    /// than `a/b`. What a URL cannot hold unchanged, which is a segment of dots, is not asked.
     target: String,
     headers: HeaderMap,
     is_signed: bool,
@@ -60,7 +54,7 @@ pub struct ControlError {
 
 #[derive(Debug)]
 pub(super) enum Reason {
-    Http(BoxError),
+    Http(reqwest::Error),
     TimedOut(Duration),
     /// With the error's code, where its body told one.
     Status(StatusCode, Option<String>),
@@ -74,20 +68,15 @@ pub(super) enum Reason {
 impl Asker {
     /// With a small pool of its own, so that questions are answered even while uploads take up the other.
     pub(super) fn new(settings: ControlSettings) -> Result<Self, TlsError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(settings.connect_timeout));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(client_config(&settings.endpoint)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(client_config(&settings.endpoint)?)
+            // What is asked of the store is not for whatever proxy the environment names, nor for another host.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(POOL_IDLE)
-            .set_host(false)
-            .build(connector);
+            .build()
+            .map_err(TlsError::new)?;
         Ok(Self { client, settings })
     }
 
@@ -126,8 +115,7 @@ impl Asker {
     /// The answer's head.
     pub(super) async fn ask_for_head(&self, question: &Question) -> Result<(StatusCode, HeaderMap), ControlError> {
         let response = self.in_time(question, self.send(question)).await?;
-        let (parts, _) = response.into_parts();
-        Ok((parts.status, parts.headers))
+        Ok((response.status(), response.headers().clone()))
     }
 
     async fn in_time<T>(
@@ -139,7 +127,7 @@ impl Asker {
         timeout(limit, answer).await.unwrap_or_else(|_| Err(question.failed(Reason::TimedOut(limit))))
     }
 
-    async fn send(&self, question: &Question) -> Result<Response<Incoming>, ControlError> {
+    async fn send(&self, question: &Question) -> Result<Response, ControlError> {
         let unsigned = |reason: String| question.failed(Reason::Unsigned(reason));
         let target: PathAndQuery =
             question.target.parse().map_err(|e: http::uri::InvalidUri| unsigned(e.to_string()))?;
@@ -155,11 +143,22 @@ impl Asker {
             .sign(&question.method, &target, &mut headers, &SignedPayload::Sha256(EMPTY_SHA256.to_owned()))
             .map_err(|error| unsigned(error.to_string()))?;
         }
-        let mut request = Request::new(Empty::new());
-        *request.method_mut() = question.method.clone();
-        *request.uri_mut() = self.settings.endpoint.uri(target).map_err(|error| unsigned(error.to_string()))?;
-        *request.headers_mut() = headers;
-        self.client.request(request).await.map_err(|error| question.failed(Reason::Http(error.into())))
+        let url = self.url(question)?;
+        let sent = self.client.request(question.method.clone(), url).headers(headers).send().await;
+        sent.map_err(|error| question.failed(Reason::Http(error.without_url())))
+    }
+
+    /// The URL library takes away segments of dots, and would ask for another object.
+    fn url(&self, question: &Question) -> Result<Url, ControlError> {
+        let url: Url = format!("{}{}", self.settings.endpoint, question.target)
+            .parse()
+            .map_err(|error| question.failed(Reason::Unsigned(format!("{error}"))))?;
+        let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
+        if format!("{}{query}", url.path()) == question.target {
+            Ok(url)
+        } else {
+            Err(question.failed(Reason::Unsigned("it cannot be sent unchanged".to_owned())))
+        }
     }
 }
 
@@ -167,14 +166,12 @@ impl Asker {
 /// fetched either: the connection is closed.
 async fn read(
     question: &Question,
-    response: Response<Incoming>,
+    mut response: Response,
     is_wanted: impl Fn(&[u8]) -> bool,
 ) -> Result<Option<Bytes>, ControlError> {
-    let mut body = response.into_body();
     let mut bytes = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| question.failed(Reason::Http(error.into())))?;
-        let Ok(data) = frame.into_data() else { continue };
+    let failed = |error: reqwest::Error| question.failed(Reason::Http(error.without_url()));
+    while let Some(data) = response.chunk().await.map_err(failed)? {
         if data.len() > MAX_ANSWER.saturating_sub(bytes.len()) {
             return Err(question.failed(Reason::TooLong));
         }
@@ -220,7 +217,7 @@ impl fmt::Display for ControlError {
         match &self.reason {
             Reason::Http(error) => {
                 write!(f, "{error}")?;
-                let mut source = error.source();
+                let mut source = std::error::Error::source(error);
                 while let Some(cause) = source {
                     write!(f, ": {cause}")?;
                     source = cause.source();
@@ -231,7 +228,7 @@ impl fmt::Display for ControlError {
             Reason::Status(status, None) => write!(f, "the object store answered {status}"),
             Reason::Status(status, Some(code)) => write!(f, "the object store answered {status}, {code:?}"),
             Reason::TooLong => write!(f, "the object store's answer is longer than {MAX_ANSWER} bytes"),
-            Reason::Unsigned(reason) => write!(f, "the question cannot be signed: {reason}"),
+            Reason::Unsigned(reason) => write!(f, "the question cannot be put: {reason}"),
             Reason::Acl(error) => write!(f, "the object store's answer is not an ACL: {error}"),
             Reason::Document(error) => write!(f, "the object store's answer is not what was asked for: {error}"),
             Reason::Unreachable(reason) => write!(f, "the object store is unreachable: {reason}"),
@@ -242,7 +239,7 @@ impl fmt::Display for ControlError {
 impl std::error::Error for ControlError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.reason {
-            Reason::Http(error) => Some(error.as_ref()),
+            Reason::Http(error) => Some(error),
             Reason::Acl(error) => Some(error),
             Reason::TimedOut(_)
             | Reason::Status(..)
