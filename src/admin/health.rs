@@ -1,4 +1,4 @@
-//! Is this process alive, and should it get requests? `/livez` and `/readyz`.
+//! Is this process alive, should it get requests, and what has it done? `/livez`, `/readyz` and `/metrics`.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -59,16 +59,20 @@ impl fmt::Debug for Health {
     }
 }
 
+/// Writes the process's metrics in the Prometheus text format.
+pub type Metrics = fn() -> String;
+
 /// The service of the admin listener.
 #[derive(Clone, Debug)]
 pub struct Admin {
     health: Health,
+    metrics: Metrics,
 }
 
 impl Admin {
-    /// Tells what `health` knows.
-    pub fn new(health: Health) -> Self {
-        Self { health }
+    /// Tells what `health` knows, and what `metrics` writes.
+    pub fn new(health: Health, metrics: Metrics) -> Self {
+        Self { health, metrics }
     }
 }
 
@@ -84,10 +88,10 @@ impl<B> Service<Request<B>> for Admin {
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         let path = request.uri().path().to_owned();
-        let health = self.health.clone();
+        let (health, metrics) = (self.health.clone(), self.metrics);
         Box::pin(async move {
             Ok(match path.as_str() {
-                "/livez" | "/readyz" if !reads => {
+                "/livez" | "/readyz" | "/metrics" if !reads => {
                     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n".to_owned());
                     response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
                     response
@@ -97,6 +101,7 @@ impl<B> Service<Request<B>> for Admin {
                     problems if problems.is_empty() => text(StatusCode::OK, "ok\n".to_owned()),
                     problems => text(StatusCode::SERVICE_UNAVAILABLE, problems.join("\n") + "\n"),
                 },
+                "/metrics" => text(StatusCode::OK, metrics()),
                 _ => text(StatusCode::NOT_FOUND, "not found\n".to_owned()),
             })
         })
@@ -121,7 +126,7 @@ mod tests {
 
     async fn ask(health: &Health, method: Method, path: &str) -> (u16, String) {
         let request = Request::builder().method(method).uri(path).body(()).unwrap();
-        let response = Admin::new(health.clone()).oneshot(request).await.unwrap();
+        let response = Admin::new(health.clone(), || "counted 1\n".to_owned()).oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -148,9 +153,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn there_is_nothing_else() {
+    async fn there_are_metrics_and_nothing_else() {
         let health = Health::new([]);
-        for path in ["/", "/metrics", "/livez/", "/bucket/key"] {
+        assert_eq!(ask(&health, Method::GET, "/metrics").await, (200, "counted 1\n".to_owned()));
+        for path in ["/", "/metrics/", "/livez/", "/bucket/key"] {
             assert_eq!(ask(&health, Method::GET, path).await.0, 404, "{path}");
         }
         assert_eq!(ask(&health, Method::POST, "/readyz").await.0, 405);

@@ -14,6 +14,7 @@ use super::listener::{BindError, Listener, ListenerSettings};
 use super::shutdown::{Drain, Drained};
 use crate::admin::health::{Admin, Health};
 use crate::layer::BoxError;
+use crate::telemetry::metrics;
 
 /// What a [`Frontend`] needs to know.
 #[derive(Clone, Debug)]
@@ -76,7 +77,7 @@ where
         // Answers probes until the very end, so that it has a drain of its own.
         let (admin_drain, running) = Drain::new();
         if let Some(admin) = self.admin {
-            admin.serve(&Admin::new(self.health.clone()), &running);
+            admin.serve(&Admin::new(self.health.clone(), metrics::render), &running);
         }
         drop(running);
         shutdown.await;

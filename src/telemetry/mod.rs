@@ -1,6 +1,7 @@
 //! What is written down: about the process ([`logging`]), about each request ([`access_log`]), and about who changed a
-//! policy ([`audit`]).
+//! policy or was denied something ([`audit`]); and what is counted ([`metrics`]).
 
 pub mod access_log;
 pub mod audit;
 pub mod logging;
+pub mod metrics;
