@@ -123,12 +123,8 @@ impl RequestDetails {
         if let Some(years) = form.get(EVENT_HOLD_YEARS) {
             self.event_hold_years(years).ok_or_else(|| invalid(EVENT_HOLD_YEARS, years))?;
         }
-        match (form.get("tagging"), form.get(TAGGING)) {
-            (Some(tagging), None) => self.object_tags = tags_of_set(&document(tagging.as_bytes(), &TAGGING_BODY)?)?,
-            // To Amazon a field like any other; a store may take it for the header.
-            (None, Some(tagging)) => self.object_tags = tags_of_header(tagging)?,
-            (Some(_), Some(tagging)) => return Err(invalid(TAGGING, tagging)),
-            (None, None) => {}
+        if let Some(tagging) = form.get("tagging") {
+            self.object_tags = tags_of_set(&document(tagging.as_bytes(), &TAGGING_BODY)?)?;
         }
         Ok(())
     }

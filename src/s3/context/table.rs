@@ -146,15 +146,11 @@ pub(super) fn locks() -> impl Iterator<Item = (ConditionKey, Lock)> {
     })
 }
 
-/// The keys that a form has in its fields, each with the field's name. A store may take the header's name for one too.
+/// The keys that a form has in its fields, each with the field's name.
 pub(super) fn form_fields() -> impl Iterator<Item = (ConditionKey, &'static str)> {
-    ROWS.iter().flat_map(|row| {
-        let (field, header) = match row.source {
-            Header(header, OfForm::Field(field)) => (Some(field), Some(header)),
-            Encryption(header, _) => (None, Some(header)),
-            _ => (None, None),
-        };
-        field.filter(|field| Some(*field) != header).into_iter().chain(header).map(|name| (row.key, name))
+    ROWS.iter().filter_map(|row| match row.source {
+        Header(_, OfForm::Field(field)) | Encryption(field, _) => Some((row.key, field)),
+        _ => None,
     })
 }
 
@@ -252,11 +248,11 @@ pub(super) const ROWS: &[Row] = &[
     row("s3:x-amz-bucket-namespace", Text, Header("x-amz-bucket-namespace", OfForm::Nothing)),
     row("s3:x-amz-content-sha256", Text, ContentSha256),
     row("s3:x-amz-copy-source", Text, CopiedObject),
-    row("s3:x-amz-grant-full-control", Text, field("x-amz-grant-full-control")),
-    row("s3:x-amz-grant-read", Text, field("x-amz-grant-read")),
-    row("s3:x-amz-grant-read-acp", Text, field("x-amz-grant-read-acp")),
-    row("s3:x-amz-grant-write", Text, field("x-amz-grant-write")),
-    row("s3:x-amz-grant-write-acp", Text, field("x-amz-grant-write-acp")),
+    row("s3:x-amz-grant-full-control", Text, Header("x-amz-grant-full-control", OfForm::Nothing)),
+    row("s3:x-amz-grant-read", Text, Header("x-amz-grant-read", OfForm::Nothing)),
+    row("s3:x-amz-grant-read-acp", Text, Header("x-amz-grant-read-acp", OfForm::Nothing)),
+    row("s3:x-amz-grant-write", Text, Header("x-amz-grant-write", OfForm::Nothing)),
+    row("s3:x-amz-grant-write-acp", Text, Header("x-amz-grant-write-acp", OfForm::Nothing)),
     row("s3:x-amz-metadata-directive", Text, Header("x-amz-metadata-directive", OfForm::Nothing)),
     row("s3:x-amz-object-annotation-directive", Text, Header("x-amz-object-annotation-directive", OfForm::Nothing)),
     row("s3:x-amz-object-if-match", Text, Header("x-amz-object-if-match", OfForm::Nothing)),

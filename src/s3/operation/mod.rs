@@ -157,6 +157,25 @@ pub(crate) fn names_subresource(query: &Query<'_>) -> bool {
     query.names().any(is_subresource)
 }
 
+/// A subresource that has a value and by its nature has none, such as `?acl=x`.
+pub(crate) fn valued_subresource<'q>(query: &'q Query<'_>) -> Option<&'q str> {
+    let mut pairs = query.iter();
+    pairs
+        .find(|(name, value)| is_subresource(name) && !VALUED.contains(name) && !value.is_empty())
+        .map(|(name, _)| name)
+}
+
+/// Whether S3 knows a parameter of this name, of any operation. Those of a presigned URL's signature and headers it does.
+pub(crate) fn is_known_parameter(name: &str) -> bool {
+    let of_presigned = || name.get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case("x-amz-"));
+    decides(name) || OTHERS.contains(&name) || of_presigned()
+}
+
+/// Whether a parameter of this name may choose an operation, or be what a decision is about.
+pub(crate) fn decides(name: &str) -> bool {
+    is_subresource(name) || VALUED.contains(&name) || OF_LISTS.contains(&name)
+}
+
 /// The one subresource of the query.
 fn subresource<'q>(query: &'q Query<'_>) -> Result<Option<&'q str>, OperationError> {
     let mut names: Vec<&str> = query.names().filter(|name| is_subresource(name)).collect();
@@ -222,7 +241,7 @@ fn decided_once(
         None => !binding.required.iter().any(|name| is_subresource(name)),
     });
     let lists = matches!(operation, Operation::ListObjects | Operation::ListObjectsV2 | Operation::ListObjectVersions);
-    let of_lists = if lists { ["prefix", "delimiter", "max-keys"].as_slice() } else { &[] };
+    let of_lists = if lists { OF_LISTS.as_slice() } else { &[] };
     let version = address.key().is_some().then_some(VERSION_ID);
     let deciding = || rivals.clone().flat_map(Binding::parameters).chain(of_lists.iter().copied()).chain(version);
     if let Some(name) = deciding().find(|name| is_repeated(name, query)) {
@@ -262,6 +281,38 @@ fn scope_name(address: &Address) -> &'static str {
 
 const POLICY: &str = "policy";
 const VERSION_ID: &str = "versionId";
+
+/// The parameters of a list that conditions ask about.
+const OF_LISTS: [&str; 3] = ["prefix", "delimiter", "max-keys"];
+
+/// All other parameters of the service model, and `x-id`, by which SDKs name the operation for logs.
+const OTHERS: [&str; 25] = [
+    "annotation-prefix",
+    "bucket-region",
+    "continuation-token",
+    "encoding-type",
+    "fetch-owner",
+    "key-marker",
+    "list-type",
+    "marker",
+    "max-annotation-results",
+    "max-buckets",
+    "max-directory-buckets",
+    "max-parts",
+    "max-uploads",
+    "part-number-marker",
+    "response-cache-control",
+    "response-content-disposition",
+    "response-content-encoding",
+    "response-content-language",
+    "response-content-type",
+    "response-expires",
+    "select-type",
+    "start-after",
+    "upload-id-marker",
+    "version-id-marker",
+    "x-id",
+];
 
 /// The parameters that name something by their value.
 const VALUED: [&str; 5] = ["annotationName", "id", "partNumber", "uploadId", VERSION_ID];

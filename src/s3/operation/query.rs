@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::super::address::decode;
 use super::super::error::{ErrorCode, S3Error};
+use super::is_known_parameter;
 
 /// A query, split and decoded, in the order it was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +47,28 @@ impl<'a> Query<'a> {
     /// All names, repeated ones as often as they were sent.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_ref())
+    }
+
+    /// The query written anew, with those parameters alone that S3 knows, each once and encoded as Signature V4 does it: what
+    /// a request was decided by, and nothing that a store could read otherwise. Empty for none.
+    pub(crate) fn rebuilt(&self) -> String {
+        const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+        let mut rebuilt = String::new();
+        for (at, (name, value)) in self.0.iter().enumerate() {
+            let repeats = self.0.iter().take(at).any(|earlier| earlier.0 == *name);
+            if repeats || !is_known_parameter(name) {
+                continue;
+            }
+            if !rebuilt.is_empty() {
+                rebuilt.push('&');
+            }
+            rebuilt.extend(utf8_percent_encode(name, KEPT));
+            if !value.is_empty() {
+                rebuilt.push('=');
+                rebuilt.extend(utf8_percent_encode(value, KEPT));
+            }
+        }
+        rebuilt
     }
 
     /// All names and values.
@@ -94,5 +119,22 @@ mod tests {
         );
         assert!(query.has("ü") && !query.has("B"));
         assert_eq!(Query::parse(None).unwrap(), Query::default());
+    }
+
+    #[test]
+    fn a_query_is_rebuilt_from_what_it_was_read_as() {
+        for (sent, rebuilt) in [
+            ("", ""),
+            ("%61cl=", "acl"),
+            ("prefix=a+b%2Fc&delimiter=/&list-type=2", "prefix=a%20b%2Fc&delimiter=%2F&list-type=2"),
+            ("prefix=%C3%BC&&x&y=1&prefix=%c3%bc&Prefix=x", "prefix=%C3%BC"),
+            ("prefix=&max-keys=2", "prefix&max-keys=2"),
+            (
+                "X-Amz-Signature=s&versionId=a%26b&x-amz-acl=private",
+                "X-Amz-Signature=s&versionId=a%26b&x-amz-acl=private",
+            ),
+        ] {
+            assert_eq!(Query::parse(Some(sent)).unwrap().rebuilt(), rebuilt, "{sent}");
+        }
     }
 }

@@ -102,10 +102,6 @@ fn tags_in_xml_are_the_same_in_body_and_form() {
         let by_form = read_all(Operation::PostObject, &[], &[("tagging", &document)], None).map(tags);
         assert_eq!(by_form, expected, "{document}");
     }
-    let (by_name, both) = ([(TAGGING, "a=1")], [(TAGGING, "a=1"), ("tagging", "<Tagging><TagSet/></Tagging>")]);
-    let by_form = |fields: &[(&str, &str)]| read_all(Operation::PostObject, &[], fields, None);
-    assert_eq!(by_form(&by_name).unwrap().object_tags(), pairs(&[("a", "1")]));
-    assert_eq!(by_form(&both), Err("InvalidArgument"));
     let long = format!("{}{}", tagging(""), " ".repeat(MAX_DETAILS_BODY));
     let refused = read_all(Operation::PutObjectTagging, &[], &[], Some(&long)).map(|_| ());
     assert_eq!(refused, Err("MaxMessageLengthExceeded"));
