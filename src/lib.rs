@@ -33,8 +33,9 @@ mod toml_reader;
 pub mod upstream;
 
 pub use layer::{
-    BoxError, BucketPolicy, BucketPolicyLayer, ChangeKind, ClientTls, Handler, Outcome, PassThrough, PeerAddress,
-    PolicyChange, RequestBody, RequestId, ResponseBody, ResponseFuture, TlsVersion,
+    BoxError, BucketPolicy, BucketPolicyLayer, ChangeKind, ClientTls, DenialCause, DenialReason, Denied, Enforcement,
+    Handler, KeyRule, Outcome, PassThrough, PeerAddress, PolicyChange, PolicyDenial, RequestBody, RequestId,
+    ResponseBody, ResponseFuture, StoreFacts, StoreFactsError, TlsVersion,
 };
 
 // The README's code is compiled like the documentation's.

@@ -49,7 +49,6 @@ fn the_shipped_files_pass_the_check() {
     assert_eq!(said.out, "proxy.toml: ok\nidentities.toml: ok, 2 accounts, 5 access keys\n", "{said:?}");
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.err.contains("warning: proxy.toml:"), "{said:?}");
-    assert!(said.err.contains("policies are kept, not yet enforced"), "{said:?}");
     assert!(!said.err.contains("error"), "{said:?}");
 }
 
@@ -77,11 +76,11 @@ fn a_check_tells_the_problems_of_both_files_at_once() {
 #[test]
 fn serve_refuses_what_check_refuses() {
     let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("proxy.toml"), "[policy]\nenforcement = \"enforce\"\n").unwrap();
+    std::fs::write(directory.path().join("proxy.toml"), "[policy]\nenforcement = \"on\"\n").unwrap();
     let checked = portcullis(directory.path(), &["check"], "");
     let served = portcullis(directory.path(), &["serve"], "");
     assert_eq!(served, checked);
-    assert!(served.err.contains("enforcement is not available in this release"), "{served:?}");
+    assert!(served.err.contains("`on` is not one of `off`, `audit`, `enforce`"), "{served:?}");
     assert_eq!(served.code, Some(1));
 }
 

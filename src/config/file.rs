@@ -8,7 +8,8 @@ use ipnet::IpNet;
 
 use super::settings::{
     AdminSettings, AuditTarget, Enforcement, IdentitySettings, LimitSettings, ListenSettings, LogFormat, LogSettings,
-    OwnershipSettings, OwnershipSource, PolicyHandler, PolicySettings, Settings, StoreSettings, StoreUrl,
+    OwnershipSettings, OwnershipSource, PolicyHandler, PolicySettings, Settings, StoreSettings, StoreUrl, UpstreamAuth,
+    UpstreamSettings,
 };
 use super::upstream;
 use crate::policy::AccountId;
@@ -32,7 +33,7 @@ pub(super) fn read(mut root: Table<'_, '_>) -> Read {
     let listen = listen(root.section("listen"));
     let admin = admin(root.section("admin"), &listen);
     let upstream = upstream::read(root.section("upstream"));
-    let policy = policy(root.section("policy"));
+    let policy = policy(root.section("policy"), upstream.as_ref());
     let store = store(root.section("store"));
     let identity = identity(root.section("identity"));
     let (ownership, named_accounts) = ownership(root.section("ownership"));
@@ -100,25 +101,32 @@ fn admin(mut table: Table<'_, '_>, listen: &ListenSettings) -> Option<AdminSetti
     Some(AdminSettings { address })
 }
 
-fn policy(mut table: Table<'_, '_>) -> PolicySettings {
+fn policy(mut table: Table<'_, '_>, upstream: Option<&UpstreamSettings>) -> PolicySettings {
     let handlers = [("store", PolicyHandler::Store), ("forward", PolicyHandler::Forward)];
     let handler = table.take("handler").and_then(|value| value.choice(&handlers)).unwrap_or(PolicyHandler::Store);
-    if handler == PolicyHandler::Store {
-        table.warning(
-            "handler",
-            "with `store`, policies are kept, not yet enforced: enforcement comes in a later release",
-        );
+    let words = [("off", Enforcement::Off), ("audit", Enforcement::Audit), ("enforce", Enforcement::Enforce)];
+    let by_default = match handler {
+        // A stored policy that nobody enforces would be a trap; to choose it, say so.
+        PolicyHandler::Store => Enforcement::Enforce,
+        PolicyHandler::Forward => Enforcement::Off,
+    };
+    let enforcement = table.take("enforcement").and_then(|value| value.choice(&words)).unwrap_or(by_default);
+    let can_be_asked = upstream.is_none_or(UpstreamSettings::can_be_asked);
+    if handler == PolicyHandler::Forward && enforcement != Enforcement::Off && !can_be_asked {
+        table.problem("enforcement", "to read the policies that the store keeps needs `upstream.access_key_id`");
     }
-    if let Some(value) = table.take("enforcement")
-        && value.choice(&[("off", Some(Enforcement::Off)), ("audit", None), ("enforce", None)]) == Some(None)
-    {
-        value.problem(
-            "enforcement is not available in this release; policies are kept, not yet enforced: write \"off\"",
-        );
+    if handler == PolicyHandler::Store && enforcement == Enforcement::Off {
+        table.warning("enforcement", "with `off`, stored policies decide `?policy` calls and no other request");
+    }
+    let signs = upstream.is_some_and(|upstream| upstream.auth == UpstreamAuth::Resign);
+    if signs && enforcement != Enforcement::Enforce {
+        let what = "until it is `enforce`, with `upstream.auth = \"resign\"` every known access key acts with the rights of \
+                    the upstream's credentials";
+        table.warning("enforcement", what);
     }
     let lockout_guard = table.flag("lockout_guard", true);
     table.finish();
-    PolicySettings { handler, enforcement: Enforcement::Off, lockout_guard }
+    PolicySettings { handler, enforcement, lockout_guard }
 }
 
 fn store(mut table: Table<'_, '_>) -> StoreSettings {

@@ -72,6 +72,13 @@ pub struct UpstreamSettings {
     pub response_header_timeout: Duration,
 }
 
+impl UpstreamSettings {
+    /// Whether we have a key of our own to ask the store with.
+    pub fn can_be_asked(&self) -> bool {
+        self.credentials.is_some() || self.endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Embedded(_)))
+    }
+}
+
 /// One place a store is at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
@@ -122,8 +129,12 @@ pub enum PolicyHandler {
 /// What policies do to requests other than those for policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enforcement {
-    /// Nothing: they are kept. The one choice in this release.
+    /// Nothing.
     Off,
+    /// Every request is decided, and passes all the same: a dry run.
+    Audit,
+    /// Nothing passes but what is granted.
+    Enforce,
 }
 
 /// Where policies are kept.

@@ -44,7 +44,7 @@ fn the_upstream_is_all_a_file_needs() {
     assert_eq!(settings.upstream.connect_timeout, Duration::from_secs(3));
     assert_eq!(settings.upstream.response_header_timeout, Duration::from_secs(60));
     assert_eq!(settings.policy.handler, PolicyHandler::Store);
-    assert_eq!(settings.policy.enforcement, Enforcement::Off);
+    assert_eq!(settings.policy.enforcement, Enforcement::Enforce);
     assert!(settings.policy.lockout_guard);
     assert_eq!(settings.store.url, StoreUrl::Redb("/etc/portcullis/portcullis.redb".into()));
     assert_eq!(settings.store.max_staleness, Duration::from_secs(30));
@@ -99,7 +99,7 @@ access_key_id = "AK1"
 secret_access_key = "s1"
 [policy]
 handler = "forward"
-enforcement = "off"
+enforcement = "audit"
 lockout_guard = false
 [store]
 url = "redb:/var/lib/p.redb"
@@ -166,7 +166,7 @@ connect_timeout = "0s"
 auth = "resign"
 [policy]
 handler = "keep"
-enforcement = "enforce"
+enforcement = "on"
 lockout_guard = "yes"
 [store]
 url = "s3://policies/x"
@@ -196,7 +196,7 @@ level = "loud"
             "14:19: `upstream.connect_timeout`: must be more than zero",
             "15:8: `upstream.auth`: `resign` needs credentials: give `upstream.access_key_id` and its secret",
             "17:11: `policy.handler`: `keep` is not one of `store`, `forward`",
-            "18:15: `policy.enforcement`: enforcement is not available in this release; policies are kept, not yet enforced: write \"off\"",
+            "18:15: `policy.enforcement`: `on` is not one of `off`, `audit`, `enforce`",
             "19:17: `policy.lockout_guard`: expected true or false, found a string",
             "21:7: `store.url`: `s3://` is not available in this release: use `redb:PATH`",
             "23:12: `ownership.sources`: `default` needs `ownership.default_account`",
@@ -268,8 +268,8 @@ fn a_file_is_refused_for_one_thing() {
             "4:7: `store.url`: `etcd://` is not available in this release: use `redb:PATH`",
         ),
         (
-            "[upstream]\nendpoint = \"http://a\"\n[policy]\nenforcement = \"audit\"",
-            "4:15: `policy.enforcement`: enforcement is not available in this release; policies are kept, not yet enforced: write \"off\"",
+            "[upstream]\nendpoint = \"http://a\"\n[policy]\nhandler = \"forward\"\nenforcement = \"audit\"",
+            "3:1: `policy.enforcement`: to read the policies that the store keeps needs `upstream.access_key_id`",
         ),
         (
             "[upstream]\nendpoint = \"http://a\"\n[ownership]\nsources = []",
@@ -316,31 +316,38 @@ fn a_file_is_refused_for_one_thing() {
 
 #[test]
 fn what_may_not_be_meant_is_a_warning() {
-    let kept = "proxy.toml: `policy.handler`: with `store`, policies are kept, not yet enforced: enforcement comes in a later release";
     let unsigned = "`upstream.access_key_id`: without it buckets are asked for unsigned, and the source `upstream-acl` of `ownership.sources` finds no owner";
-    let powerful = "`upstream.auth`: with `resign`, every known access key acts with the rights of the upstream's credentials for as long as policies are not enforced";
+    let powerful = "`policy.enforcement`: until it is `enforce`, with `upstream.auth = \"resign\"` every known access key acts with the rights of the upstream's credentials";
+    let idle = "`policy.enforcement`: with `off`, stored policies decide `?policy` calls and no other request";
     let unbelieved = "`listen.proxy_protocol`: PROXY headers are read, and with an empty `listen.trusted_proxies` none is believed: the proxy in front counts as the client";
-    let cases: [(&str, &[&str]); 9] = [
-        ("[upstream]\nendpoint = \"http://a\"", &[kept, &format!("proxy.toml:1:1: {unsigned}")]),
-        ("[upstream]\nendpoint = \"embedded:x\"", &[kept]),
+    let cases: [(&str, &[&str]); 11] = [
+        ("[upstream]\nendpoint = \"http://a\"", &[&format!("proxy.toml:1:1: {unsigned}")]),
+        ("[upstream]\nendpoint = \"embedded:x\"", &[]),
         (
             "[upstream]\nendpoint = \"embedded:x\"\n[listen]\nproxy_protocol = true",
-            &[kept, &format!("proxy.toml:4:18: {unbelieved}")],
+            &[&format!("proxy.toml:4:18: {unbelieved}")],
         ),
         (
             "[upstream]\nendpoint = \"embedded:x\"\n[listen]\nproxy_protocol = true\ntrusted_proxies = []",
-            &[kept, &format!("proxy.toml:4:18: {unbelieved}")],
+            &[&format!("proxy.toml:4:18: {unbelieved}")],
         ),
         (
             "[upstream]\nendpoint = \"embedded:x\"\n[listen]\nproxy_protocol = true\ntrusted_proxies = [\"10.0.0.0/8\"]",
-            &[kept],
+            &[],
         ),
-        ("[upstream]\nendpoint = \"embedded:x\"\n[listen]\nproxy_protocol = false", &[kept]),
-        ("[upstream]\nendpoint = \"embedded:x\"\nauth = \"resign\"", &[kept, &format!("proxy.toml:3:8: {powerful}")]),
+        ("[upstream]\nendpoint = \"embedded:x\"\n[listen]\nproxy_protocol = false", &[]),
+        ("[upstream]\nendpoint = \"embedded:x\"\nauth = \"resign\"", &[]),
+        (
+            "[upstream]\nendpoint = \"embedded:x\"\nauth = \"resign\"\n[policy]\nenforcement = \"audit\"",
+            &[&format!("proxy.toml:4:1: {powerful}")],
+        ),
+        (
+            "[upstream]\nendpoint = \"embedded:x\"\n[policy]\nenforcement = \"off\"",
+            &[&format!("proxy.toml:3:1: {idle}")],
+        ),
         (
             "[upstream]\nendpoint = \"http://a\"\n[[upstream.account]]\nid = \"111122223333\"\naccess_key_id = \"A\"\nsecret_access_key = \"s\"",
             &[
-                kept,
                 &format!("proxy.toml:1:1: {unsigned}"),
                 "proxy.toml:1:1: `upstream.account`: has no effect with `preserve`",
             ],

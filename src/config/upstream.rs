@@ -41,12 +41,7 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Option<UpstreamSettings> {
              be signed, and owners cannot be asked for"
                 .to_owned(),
         ),
-        UpstreamAuth::Resign => reader.warning(
-            auth_at,
-            "`upstream.auth`: with `resign`, every known access key acts with the rights of the upstream's credentials \
-             for as long as policies are not enforced"
-                .to_owned(),
-        ),
+        UpstreamAuth::Resign => {}
         UpstreamAuth::Preserve if pair_is_absent && !embedded => reader.warning(
             auth_at,
             "`upstream.access_key_id`: without it buckets are asked for unsigned, and the source `upstream-acl` of \

@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use pin_project_lite::pin_project;
 
 use super::BoxError;
@@ -22,56 +22,183 @@ pin_project! {
     #[derive(Debug)]
     pub struct RequestBody<B> {
         #[pin]
-        kind: RequestKind<B>,
+        source: Source<B>,
+        check: Option<PayloadCheck>,
     }
 }
 
 pin_project! {
     #[derive(Debug)]
-    #[project = RequestProj]
-    enum RequestKind<B> {
+    #[project = SourceProj]
+    enum Source<B> {
         Streaming { #[pin] body: B },
-        Held { #[pin] body: Full<Bytes> },
-        Hashed { #[pin] body: B, check: PayloadCheck },
-        Form { body: FormBody<B> },
+        Held { body: Full<Bytes> },
+        // What was read already, and the rest.
+        Peeked { begun: Option<Bytes>, rest: Rest<B> },
+        // A form on its way, judged as it goes.
+        Form { body: Box<FormBody<B>> },
     }
+}
+
+/// What follows the beginning of a body that was read.
+#[derive(Debug)]
+enum Rest<B> {
+    Body(Pin<Box<B>>),
+    Failed(BoxError),
+    Nothing,
 }
 
 impl<B: Body<Data = Bytes>> RequestBody<B> {
     /// The client's body as it comes.
     pub(crate) fn streaming(body: B) -> Self {
-        Self { kind: RequestKind::Streaming { body } }
+        Self { source: Source::Streaming { body }, check: None }
     }
 
     /// Bytes that were read and checked already.
     pub(crate) fn held(bytes: Bytes) -> Self {
-        Self { kind: RequestKind::Held { body: Full::new(bytes) } }
+        Self { source: Source::Held { body: Full::new(bytes) }, check: None }
     }
 
-    /// The client's body, which must have this SHA-256: its last bytes are kept back until the digest is known to be
-    /// right, so that a wrong body can never be complete upstream. What was wrong is left in the returned [`Fault`].
+    /// This body, which must have this SHA-256: its last bytes are kept back until the digest is known to be right, so
+    /// that a wrong body can never be complete upstream. What was wrong is left in the returned [`Fault`].
     ///
     /// # Errors
     /// `XAmzContentSHA256Mismatch` at once for an empty body whose digest is another.
-    pub(crate) fn hashed(body: B, expected: [u8; 32]) -> Result<(Self, Fault), S3Error> {
+    pub(crate) fn hashed(self, expected: [u8; 32]) -> Result<(Self, Fault), S3Error>
+    where
+        B::Error: Into<BoxError>,
+    {
         let fault = Fault::default();
         let hash = PayloadHash::new(expected);
-        if body.is_end_stream() {
+        if self.is_end_stream() {
             hash.verify()?;
-            return Ok((Self::streaming(body), fault));
+            return Ok((self, fault));
         }
         let check = PayloadCheck { hash, kept: None, fault: fault.clone(), done: false };
-        Ok((Self { kind: RequestKind::Hashed { body, check } }, fault))
+        Ok((Self { source: self.source, check: Some(check) }, fault))
     }
 
     /// A form, with `head` before its file, which must have a size within `range` and end the form: its end is kept back
     /// until that is known, so that a wrong form can never be complete upstream. What was wrong is left in the returned
     /// [`Fault`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "the enforcing path is not built yet"))]
     pub(crate) fn form(peeked: PeekedForm<B>, head: Bytes, range: SizeRange) -> (Self, Fault) {
         let (body, fault) = FormBody::new(peeked, head, range);
-        (Self { kind: RequestKind::Form { body } }, fault)
+        (Self { source: Source::Form { body: Box::new(body) }, check: None }, fault)
     }
+
+    /// The client's body, where nobody has touched it.
+    pub(crate) fn into_untouched(self) -> Option<B> {
+        match self.source {
+            Source::Streaming { body } => Some(body),
+            Source::Held { .. } | Source::Peeked { .. } | Source::Form { .. } => None,
+        }
+    }
+
+    /// Reads the beginning of a body that was not touched yet, until `enough` says so of all that was read so far, or
+    /// there is no more; answers it, and the body as it was before.
+    pub(crate) async fn peek(self, mut enough: impl FnMut(&[u8]) -> bool) -> (Peeked, Self)
+    where
+        B::Error: Into<BoxError>,
+    {
+        let Self { source, check } = self;
+        let mut body = match source {
+            Source::Streaming { body } => Box::pin(body),
+            source => return (Peeked::default(), Self { source, check }),
+        };
+        let mut begun = BytesMut::new();
+        let rest = loop {
+            if enough(&begun) {
+                break Rest::Body(body);
+            }
+            match body.frame().await {
+                // Trailers mean nothing before a body was read whole, and none is announced to those that are peeked at.
+                Some(Ok(frame)) => begun.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                Some(Err(error)) => break Rest::Failed(error.into()),
+                None => break Rest::Nothing,
+            }
+        };
+        let peeked = Peeked { bytes: begun.freeze(), ended: matches!(rest, Rest::Nothing) };
+        let source = Source::Peeked { begun: Some(peeked.bytes.clone()), rest };
+        (peeked, Self { source, check })
+    }
+}
+
+/// What a look at the beginning of a body found.
+#[derive(Debug, Default)]
+pub(crate) struct Peeked {
+    pub(crate) bytes: Bytes,
+    /// Whether that is all of it.
+    pub(crate) ended: bool,
+}
+
+impl<B> Source<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project() {
+            SourceProj::Streaming { body } => body.poll_frame(cx).map_err(Into::into),
+            SourceProj::Held { body } => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            SourceProj::Form { body } => body.poll_frame(cx),
+            SourceProj::Peeked { begun, rest } => {
+                if let Some(bytes) = begun.take().filter(|bytes| !bytes.is_empty()) {
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                match rest {
+                    Rest::Body(body) => body.as_mut().poll_frame(cx).map_err(Into::into),
+                    Rest::Nothing => Poll::Ready(None),
+                    Rest::Failed(_) => match std::mem::replace(rest, Rest::Nothing) {
+                        Rest::Failed(error) => Poll::Ready(Some(Err(error))),
+                        Rest::Body(_) | Rest::Nothing => Poll::Ready(None),
+                    },
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Streaming { body } => body.is_end_stream(),
+            Self::Held { body } => body.is_end_stream(),
+            Self::Form { body } => body.is_end_stream(),
+            Self::Peeked { begun, rest } => {
+                begun.as_ref().is_none_or(Bytes::is_empty)
+                    && match rest {
+                        Rest::Body(body) => body.is_end_stream(),
+                        Rest::Failed(_) => false,
+                        Rest::Nothing => true,
+                    }
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Streaming { body } => body.size_hint(),
+            Self::Held { body } => body.size_hint(),
+            Self::Form { body } => body.size_hint(),
+            Self::Peeked { begun, rest } => {
+                let begun = begun.as_ref().map_or(0, Bytes::len);
+                match rest {
+                    Rest::Body(body) => longer(&body.size_hint(), begun),
+                    Rest::Failed(_) => SizeHint::default(),
+                    Rest::Nothing => SizeHint::with_exact(begun as u64),
+                }
+            }
+        }
+    }
+}
+
+/// The hint for a body with so many more bytes.
+fn longer(hint: &SizeHint, bytes: usize) -> SizeHint {
+    let bytes = bytes as u64;
+    let mut longer = SizeHint::new();
+    longer.set_lower(hint.lower().saturating_add(bytes));
+    if let Some(upper) = hint.upper() {
+        longer.set_upper(upper.saturating_add(bytes));
+    }
+    longer
 }
 
 /// What a client is told whose body failed: one that stopped moving, or one that was cut off.
@@ -119,70 +246,49 @@ where
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project().kind.project() {
-            RequestProj::Streaming { body } => body.poll_frame(cx).map_err(Into::into),
-            RequestProj::Held { body } => body.poll_frame(cx).map_err(|never| match never {}),
-            RequestProj::Form { body } => body.poll_frame(cx),
-            RequestProj::Hashed { mut body, check } => loop {
-                if check.done {
-                    return Poll::Ready(None);
+        let mut this = self.project();
+        let Some(check) = this.check else { return this.source.poll(cx) };
+        loop {
+            if check.done {
+                return Poll::Ready(None);
+            }
+            let next = match ready!(this.source.as_mut().poll(cx)) {
+                Some(Err(error)) => {
+                    check.done = true;
+                    return Poll::Ready(Some(Err(error)));
                 }
-                let next = match ready!(body.as_mut().poll_frame(cx)) {
-                    Some(Err(error)) => {
-                        check.done = true;
+                Some(Ok(frame)) => match frame.into_data() {
+                    // An empty piece, as ends many an HTTP/2 body, must not push the last bytes out.
+                    Ok(data) if data.is_empty() => continue,
+                    Ok(data) => {
+                        check.hash.update(&data);
+                        check.kept.replace(data)
+                    }
+                    // Trailers are not covered by the payload's digest, and only chunk-signed bodies have any.
+                    Err(_) => continue,
+                },
+                None => {
+                    check.done = true;
+                    if let Err(error) = check.hash.verify() {
+                        check.fault.set(error.clone());
                         return Poll::Ready(Some(Err(error.into())));
                     }
-                    Some(Ok(frame)) => match frame.into_data() {
-                        // An empty piece, as ends many an HTTP/2 body, must not push the last bytes out.
-                        Ok(data) if data.is_empty() => continue,
-                        Ok(data) => {
-                            check.hash.update(&data);
-                            check.kept.replace(data)
-                        }
-                        // Trailers are not covered by the payload's digest, and only chunk-signed bodies have any.
-                        Err(_) => continue,
-                    },
-                    None => {
-                        check.done = true;
-                        if let Err(error) = check.hash.verify() {
-                            check.fault.set(error.clone());
-                            return Poll::Ready(Some(Err(error.into())));
-                        }
-                        check.kept.take()
-                    }
-                };
-                if let Some(data) = next {
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                    check.kept.take()
                 }
-            },
+            };
+            if let Some(data) = next {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            RequestKind::Streaming { body } => body.is_end_stream(),
-            RequestKind::Held { body } => body.is_end_stream(),
-            RequestKind::Hashed { check, .. } => check.done,
-            RequestKind::Form { body } => body.is_end_stream(),
-        }
+        self.check.as_ref().map_or_else(|| self.source.is_end_stream(), |check| check.done)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            RequestKind::Streaming { body } => body.size_hint(),
-            RequestKind::Held { body } => body.size_hint(),
-            RequestKind::Form { body } => body.size_hint(),
-            RequestKind::Hashed { body, check } => {
-                let kept = check.kept.as_ref().map_or(0, |bytes| bytes.len() as u64);
-                let rest = body.size_hint();
-                let mut hint = SizeHint::new();
-                hint.set_lower(rest.lower().saturating_add(kept));
-                if let Some(upper) = rest.upper() {
-                    hint.set_upper(upper.saturating_add(kept));
-                }
-                hint
-            }
-        }
+        let kept = self.check.as_ref().and_then(|check| check.kept.as_ref()).map_or(0, Bytes::len);
+        longer(&self.source.size_hint(), kept)
     }
 }
 
@@ -257,7 +363,6 @@ where
 mod tests {
     use std::convert::Infallible;
 
-    use http_body_util::BodyExt;
     use sha2::{Digest, Sha256};
 
     use super::*;
@@ -286,7 +391,7 @@ mod tests {
     async fn a_right_digest_lets_every_byte_through() {
         for parts in [vec!["one"], vec!["one", "", "two"], vec!["", "x"], vec!["one", ""], vec!["", ""]] {
             let whole = parts.concat();
-            let (body, fault) = RequestBody::hashed(chunks(parts.clone()), sha256(&whole)).unwrap();
+            let (body, fault) = RequestBody::streaming(chunks(parts.clone())).hashed(sha256(&whole)).unwrap();
             assert_eq!(body.collect().await.unwrap().to_bytes(), whole, "{parts:?}");
             assert!(fault.get().is_none());
         }
@@ -295,7 +400,8 @@ mod tests {
     #[tokio::test]
     async fn a_wrong_digest_keeps_the_last_bytes_back() {
         for parts in [vec!["one", "two", "three"], vec!["one", "two", "three", "", ""]] {
-            let (mut body, fault) = RequestBody::hashed(chunks(parts.clone()), sha256("onetwothreE")).unwrap();
+            let (mut body, fault) =
+                RequestBody::streaming(chunks(parts.clone())).hashed(sha256("onetwothreE")).unwrap();
             let mut seen = Vec::new();
             let error = loop {
                 match body.frame().await {
@@ -313,8 +419,8 @@ mod tests {
 
     #[test]
     fn an_empty_body_is_judged_before_anything_is_sent() {
-        assert!(RequestBody::hashed(Full::new(Bytes::new()), sha256("")).is_ok());
-        let error = RequestBody::hashed(Full::new(Bytes::new()), sha256("x")).unwrap_err();
+        assert!(RequestBody::<Full<Bytes>>::held(Bytes::new()).hashed(sha256("")).is_ok());
+        let error = RequestBody::<Full<Bytes>>::held(Bytes::new()).hashed(sha256("x")).unwrap_err();
         assert_eq!(error.code(), ErrorCode::XAmzContentSHA256Mismatch);
     }
 }

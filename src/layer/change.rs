@@ -1,4 +1,4 @@
-//! What an auditor is told of a policy's change.
+//! What an auditor is told of a change of what is in force for a bucket.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,23 +13,30 @@ use crate::s3::address::BucketName;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub IpAddr);
 
-/// What was done to a bucket's policy.
+/// What was done to a bucket's policy, or to its public access block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
     /// A policy was put in force.
     Put,
     /// It was taken out of force.
     Delete,
+    /// A public access block was put in force.
+    PutPublicAccessBlock,
+    /// It was taken out of force.
+    DeletePublicAccessBlock,
     /// The bucket is gone, and all that was stored for it.
     Purge,
 }
 
 impl ChangeKind {
-    /// `put`, `delete` or `purge`.
+    /// As it is written in the audit trail: `put`, `delete`, `put_public_access_block`, `delete_public_access_block` or
+    /// `purge`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Put => "put",
             Self::Delete => "delete",
+            Self::PutPublicAccessBlock => "put_public_access_block",
+            Self::DeletePublicAccessBlock => "delete_public_access_block",
             Self::Purge => "purge",
         }
     }

@@ -19,7 +19,6 @@ use crate::s3::error::S3Error;
 use crate::s3::form::{FileFault, FileScanner, Form, FormError, FormReader, SizeRange};
 
 /// A form of which all is read that comes before its file.
-#[cfg_attr(not(test), expect(dead_code, reason = "the enforcing path is not built yet"))]
 pub(crate) struct PeekedForm<B> {
     /// The fields.
     pub(crate) form: Form,
@@ -35,7 +34,6 @@ pub(crate) struct PeekedForm<B> {
 ///
 /// # Errors
 /// What S3 answers to a body that is no form, has no file or too much before it, or is cut off.
-#[cfg_attr(not(test), expect(dead_code, reason = "the enforcing path is not built yet"))]
 pub(crate) async fn peek_form<B>(content_type: &str, body: B) -> Result<PeekedForm<B>, S3Error>
 where
     B: Body<Data = Bytes>,

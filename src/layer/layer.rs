@@ -7,12 +7,16 @@ use std::time::SystemTime;
 use tower_layer::Layer;
 
 use super::change::{Auditor, PolicyChange};
+use super::denied::{DenialAuditor, Denied};
 use super::locks::BucketLocks;
 use super::service::BucketPolicy;
+use super::store_facts::StoreFacts;
+use super::strict::KeyRule;
 use crate::auth::sigv4::SigningKeys;
 use crate::identity::CredentialStore;
 use crate::ownership::BucketOwners;
 use crate::s3::address::Domains;
+use crate::s3::forward::FormSigner;
 use crate::store::{PolicySource, PolicyStore};
 
 /// Who keeps the policies.
@@ -48,9 +52,31 @@ pub enum PassThrough {
     Verified,
 }
 
+/// What the policies in force do to requests other than those on policies, which they always decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enforcement {
+    /// Nothing: all other requests pass.
+    Off,
+    /// A dry run: every request is decided, what comes of it is told and counted, and it passes as with [`Off`](Self::Off).
+    Audit,
+    /// Nothing passes but what is granted.
+    Enforce,
+}
+
+impl Enforcement {
+    /// `off`, `audit` or `enforce`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Audit => "audit",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
 /// Puts bucket policies in front of the S3 service it wraps.
 ///
-/// `?policy` calls are answered by the layer, everything else is the inner service's.
+/// `?policy` calls are answered by the layer, everything else is the inner service's, once the policies grant it.
 #[derive(Clone, Debug)]
 pub struct BucketPolicyLayer {
     pub(crate) shared: Arc<Shared>,
@@ -62,10 +88,15 @@ pub(crate) struct Shared {
     pub(crate) owners: Arc<dyn BucketOwners>,
     pub(crate) handler: Handler,
     pub(crate) pass_through: PassThrough,
+    pub(crate) enforcement: Enforcement,
+    pub(crate) key_rule: KeyRule,
+    pub(crate) store_facts: Option<Arc<dyn StoreFacts>>,
+    pub(crate) form_signer: Option<Arc<dyn FormSigner>>,
     pub(crate) domains: Domains,
     pub(crate) region: String,
     pub(crate) lockout_guard: bool,
     pub(crate) auditor: Option<Auditor>,
+    pub(crate) denial_auditor: Option<DenialAuditor>,
     pub(crate) clock: fn() -> SystemTime,
     pub(crate) signing_keys: SigningKeys,
     pub(crate) locks: BucketLocks,
@@ -76,6 +107,7 @@ impl fmt::Debug for Shared {
         f.debug_struct("BucketPolicyLayer")
             .field("handler", &self.handler)
             .field("pass_through", &self.pass_through)
+            .field("enforcement", &self.enforcement)
             .field("domains", &self.domains)
             .field("region", &self.region)
             .field("lockout_guard", &self.lockout_guard)
@@ -90,15 +122,25 @@ pub struct Builder(Shared);
 impl BucketPolicyLayer {
     /// Starts from what has no default: who may sign, who owns the buckets, and who keeps the policies.
     pub fn builder(credentials: Arc<dyn CredentialStore>, owners: Arc<dyn BucketOwners>, handler: Handler) -> Builder {
+        let enforcement = match &handler {
+            // A stored policy that nobody enforces would be a trap.
+            Handler::Store(_) => Enforcement::Enforce,
+            Handler::Forward { .. } => Enforcement::Off,
+        };
         Builder(Shared {
             credentials,
             owners,
             handler,
             pass_through: PassThrough::AsSent,
+            enforcement,
+            key_rule: KeyRule::NoDots,
+            store_facts: None,
+            form_signer: None,
             domains: Domains::default(),
             region: "us-east-1".to_owned(),
             lockout_guard: true,
             auditor: None,
+            denial_auditor: None,
             clock: SystemTime::now,
             signing_keys: SigningKeys::default(),
             locks: BucketLocks::default(),
@@ -125,6 +167,43 @@ impl Builder {
     #[must_use]
     pub fn with_pass_through(mut self, pass_through: PassThrough) -> Self {
         self.0.pass_through = pass_through;
+        self
+    }
+
+    /// What the policies do to other requests; by default they are enforced where they are stored here.
+    #[must_use]
+    pub fn with_enforcement(mut self, enforcement: Enforcement) -> Self {
+        self.0.enforcement = enforcement;
+        self
+    }
+
+    /// Which keys a request that is decided may name; [`KeyRule::NoDots`] by default.
+    #[must_use]
+    pub fn with_key_rule(mut self, rule: KeyRule) -> Self {
+        self.0.key_rule = rule;
+        self
+    }
+
+    /// Whom to ask about what only the store knows: the tags of objects and buckets, and what a browser may read. Without
+    /// it, a request that a policy asks such a thing of is answered `503`.
+    #[must_use]
+    pub fn with_store_facts(mut self, facts: Arc<dyn StoreFacts>) -> Self {
+        self.0.store_facts = Some(facts);
+        self
+    }
+
+    /// Who signs browsers' forms anew where requests are [verified](PassThrough::Verified) first. Without it they are
+    /// refused there.
+    #[must_use]
+    pub fn with_form_signer(mut self, signer: Arc<dyn FormSigner>) -> Self {
+        self.0.form_signer = Some(signer);
+        self
+    }
+
+    /// Calls `auditor` with every denial, before the client has its answer. It must not block for long.
+    #[must_use]
+    pub fn with_denial_auditor(mut self, auditor: impl Fn(&Denied) + Send + Sync + 'static) -> Self {
+        self.0.denial_auditor = Some(DenialAuditor(Arc::new(auditor)));
         self
     }
 

@@ -1,34 +1,46 @@
 //! The tower `Layer`: `?policy` answered here, everything else the inner service's.
 //!
-//! [`layer`] holds the settings, [`service`] the way of a request, `policy_api` what happens to `?policy`, [`body`]
-//! and [`future`] the types that come back, and [`respond`] is the one way out for an error.
+//! [`layer`] holds the settings, [`service`] the way of a request, `policy_api` what happens to `?policy` and
+//! `public_access` to its like; `enforce` takes every other request to `ruling`, which decides it, after `target` and
+//! `strict` made sure that the store will read it as we do. [`body`] and [`future`] are the types that come back,
+//! [`change`] and [`denied`] what auditors are told, and [`respond`] is the one way out for an error.
 
+mod batch_delete;
 pub mod body;
-#[cfg_attr(not(test), expect(dead_code, reason = "the enforcing path is to call it"))]
 mod bucket_list;
 pub mod change;
 pub mod connection;
+mod cross_origin;
+pub mod denied;
+mod enforce;
 mod form_body;
+mod form_upload;
 pub mod future;
+mod held;
 #[expect(clippy::module_inception, reason = "tower's own name for the file that holds the settings")]
 pub mod layer;
 mod locks;
 mod policy_api;
+mod public_access;
 pub mod respond;
+mod ruling;
 pub mod service;
 pub mod store_facts;
+mod strict;
 mod target;
 
 pub use body::{RequestBody, ResponseBody};
 pub use change::{ChangeKind, Outcome, PeerAddress, PolicyChange};
 pub use connection::{ClientTls, TlsVersion};
+pub use denied::{DenialCause, DenialReason, Denied, PolicyDenial};
 #[cfg(all(test, feature = "proxy"))]
 pub(crate) use form_body::peek_form;
 pub use future::ResponseFuture;
-pub use layer::{BucketPolicyLayer, Builder, Handler, PassThrough};
+pub use layer::{BucketPolicyLayer, Builder, Enforcement, Handler, PassThrough};
 pub use respond::RequestId;
 pub use service::BucketPolicy;
 pub use store_facts::{StoreFacts, StoreFactsError};
+pub use strict::KeyRule;
 
 /// Any error, as tower and hyper pass them on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -4,43 +4,39 @@
 //! then the body. Each failure is answered at once, so a client that waits for `100 Continue` never sends a body that
 //! nobody will read. See Amazon's "PutBucketPolicy", "GetBucketPolicy" and "DeleteBucketPolicy".
 
-use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 use tower_service::Service;
 
 use super::BoxError;
 use super::body::RequestBody;
 use super::change::{BegunChange, ChangeKind, Outcome};
+use super::denied::{DenialReason, PolicyDenial};
+use super::held::{Bound, Held};
 use super::layer::{Handler, PassThrough};
 use super::locks::BucketGuard;
 use super::service::{Call, Exchange, Outcomes, Signed};
 use super::target::{Route, Target};
 use crate::auth::authorize::{Denial, Permit, authorize_policy_call, would_lock_out};
-use crate::auth::sigv4::{Kind, PayloadMode};
 use crate::ownership::{Ownership, OwnershipError};
 use crate::policy::{
-    AccessRequest, AccountId, Action, Context, InvalidPolicy, KeySet, MAX_BODY, Policies, Policy, Principal, Problem,
+    AccessRequest, AccountId, Action, Context, InvalidPolicy, KeySet, MAX_BODY, Policies, Policy, Problem, explain,
 };
 use crate::s3::action_map::Head;
 use crate::s3::address::{Address, AddressStyle, BucketName};
-use crate::s3::aws_chunked::{self, Framing, unframe};
-use crate::s3::checksum::{DigestChecks, PayloadHash, hex};
-use crate::s3::context::{AccessFacts, AuthType, RequestDetails, RequestFacts, SignatureFacts, Subject, check_headers};
+use crate::s3::aws_chunked::unframe;
+use crate::s3::checksum::hex;
+use crate::s3::context::{AccessFacts, RequestDetails, RequestFacts, Subject, check_headers};
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::SignedPayload;
 use crate::s3::hoisted::effective_headers;
 use crate::s3::operation::Operation;
 use crate::store::{Change, PolicyStore, StoreError};
-
-/// How much longer than its payload an aws-chunked body may be: chunk headers, signatures, trailers.
-const FRAMING_BYTES: usize = 8 * 1024;
 
 /// Which of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,14 +64,9 @@ impl PolicyCall {
     }
 }
 
-/// A body that was read whole and found right.
+/// A policy that was read whole and found right.
 struct ReceivedPolicy {
-    /// As it came, framing and all.
-    raw: Bytes,
-    /// The policy's bytes.
-    document: Bytes,
-    /// What came behind it in aws-chunked framing.
-    trailers: Vec<(HeaderName, HeaderValue)>,
+    held: Held,
     policy: Arc<Policy>,
 }
 
@@ -86,7 +77,7 @@ impl<S> Call<S> {
         call: PolicyCall,
         bucket: BucketName,
         style: AddressStyle,
-        body: B,
+        body: RequestBody<B>,
     ) -> Outcomes<R, S::Error>
     where
         S: Service<Request<RequestBody<B>>, Response = Response<R>>,
@@ -139,13 +130,14 @@ impl<S> Call<S> {
         S: Service<Request<RequestBody<B>>, Response = Response<R>>,
         B: Body<Data = Bytes>,
     {
-        let sha256 = hex(&Sha256::digest(&received.document));
+        let held = received.held;
+        let sha256 = hex(&Sha256::digest(&held.content));
         let body = match self.exchange.shared.pass_through {
-            PassThrough::AsSent => received.raw,
+            PassThrough::AsSent => held.raw,
             // Signed anew as a plain payload, which needs no chunk signatures.
             PassThrough::Verified => {
-                unframe(&mut self.exchange.parts.headers, received.trailers);
-                received.document
+                unframe(&mut self.exchange.parts.headers, held.trailers);
+                held.content
             }
         };
         self.exchange.prepare(PolicyCall::Put, bucket.clone(), style, signed, &body)?;
@@ -192,7 +184,7 @@ impl<S> Call<S> {
 impl Exchange {
     /// Step 2: the account that owns the bucket.
     async fn owner(&self, bucket: &BucketName, headers: &HeaderMap) -> Result<AccountId, S3Error> {
-        let expected = expected_owner(headers)?;
+        let expected = expected_owner(headers, EXPECTED_OWNER)?;
         let owner = match self.shared.owners.owner(bucket).await.map_err(unresolved)? {
             Ownership::Account(owner) => owner,
             Ownership::NoSuchBucket => return Err(no_such_bucket(bucket)),
@@ -216,24 +208,28 @@ impl Exchange {
         owner: &AccountId,
         headers: &HeaderMap,
     ) -> Result<(Signed, Permit), S3Error> {
+        let operation = Some(call.operation());
+        let arn = bucket.arn();
         let Some(signed) = caller else {
-            self.log_denial(call, bucket, None, Denial::Anonymous);
+            let denial = PolicyDenial::of(call.action().name(), &arn, DenialReason::Anonymous);
+            self.tell_denial(operation, None, &denial);
             return Err(ErrorCode::AccessDenied.into());
         };
+        check_headers(headers)?;
         // No policy can stop the owner's root, so an unreadable one can't either: root is who repairs it.
         let present = if signed.identity.principal.is_root_of(owner) { None } else { self.present(bucket).await? };
-        let arn = bucket.arn();
         let policies = Policies { identity: &signed.identity.policies, bucket: present.as_deref(), owner };
-        let keys = policies.condition_keys(&signed.identity.principal);
-        let (address, query) = (Address::Bucket(bucket.clone()), self.query()?);
+        let query = self.query()?;
+        let address = Address::Bucket(bucket.clone());
         let head = Head { address: &address, query: &query, headers };
-        let details = RequestDetails::read(call.operation(), headers, None, None)?;
-        let context = self.context(call, head, &details, &signed, owner, keys)?;
-        let request = self.request(call, &signed, &arn, &context);
+        let keys = policies.condition_keys(&signed.identity.principal);
+        let details = RequestDetails::default();
+        let context = self.context(call, head, &details, &signed, owner, keys);
+        let request = request(call, &signed, &arn, &context);
         match authorize_policy_call(&request, &policies) {
             Ok(permit) => Ok((signed, permit)),
             Err(denial) => {
-                self.log_denial(call, bucket, signed.identity.principal.arn(), denial);
+                self.tell_denial(operation, Some(&signed.identity), &told(denial, &request, &policies));
                 Err(match denial {
                     Denial::Anonymous | Denial::ExplicitDeny(_) | Denial::ImplicitDeny => denial.into(),
                     Denial::OtherAccount(_) => S3Error::from(denial)
@@ -244,7 +240,7 @@ impl Exchange {
         }
     }
 
-    /// The circumstances that conditions ask about.
+    /// The circumstances that conditions may ask about.
     fn context<'a>(
         &self,
         call: PolicyCall,
@@ -253,29 +249,17 @@ impl Exchange {
         signed: &'a Signed,
         owner: &'a AccountId,
         keys: KeySet,
-    ) -> Result<Context<'a>, S3Error> {
-        check_headers(head.headers)?;
-        let verified = &signed.verified;
-        let signature = SignatureFacts {
-            auth_type: match verified.kind() {
-                Kind::Header => AuthType::Header,
-                Kind::Presigned => AuthType::QueryString,
-            },
-            signed_at: verified.timestamp().unix_seconds(),
-            region: verified.scope().region(),
-            temporary: matches!(signed.identity.principal, Principal::AssumedRole(_)),
-        };
+    ) -> Context<'a> {
         let facts = RequestFacts {
             operation: call.operation(),
             head,
             details,
             source_ip: self.peer,
-            // Clients come by plain HTTP; of TLS that ended in front of us nobody has told us in a way to be believed.
-            secure_transport: false,
-            tls_version: None,
+            secure_transport: self.tls.is_some(),
+            tls_version: self.tls.and_then(|tls| tls.version).map(|version| version.as_str()),
             now: self.responder.now,
-            region: signature.region,
-            signature: Some(signature),
+            region: signed.verified.scope().region(),
+            signature: Some(signed.facts()),
         };
         let access = AccessFacts {
             action: call.action(),
@@ -284,28 +268,7 @@ impl Exchange {
             object_tags: &[],
             bucket_tags: &[],
         };
-        Ok(facts.context(&access, keys))
-    }
-
-    fn request<'a>(
-        &self,
-        call: PolicyCall,
-        signed: &'a Signed,
-        bucket_arn: &'a str,
-        context: &'a Context<'a>,
-    ) -> AccessRequest<'a> {
-        AccessRequest { principal: &signed.identity.principal, action: call.action(), resource: bucket_arn, context }
-    }
-
-    fn log_denial(&self, call: PolicyCall, bucket: &BucketName, by: Option<&str>, denial: Denial) {
-        tracing::info!(
-            request_id = %self.responder.id,
-            %bucket,
-            action = call.action().name(),
-            by = by.unwrap_or("anonymous"),
-            reason = %denial,
-            "denied"
-        );
+        facts.context(&access, keys)
     }
 
     /// The bucket's present policy.
@@ -331,39 +294,14 @@ impl Exchange {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        let checks = DigestChecks::from_headers(headers)?;
-        let chunked = match signed.verified.payload() {
-            PayloadMode::Sha256(_) | PayloadMode::Unsigned => None,
-            PayloadMode::StreamingSigned { trailer: false } => Some(Framing::Signed),
-            PayloadMode::StreamingSigned { trailer: true } => Some(Framing::SignedTrailer),
-            PayloadMode::StreamingUnsignedTrailer => Some(Framing::UnsignedTrailer),
-        };
-        let decoded_length = chunked.map(|_| aws_chunked::decoded_length(headers)).transpose()?;
-        if decoded_length.is_some_and(|length| length > MAX_BODY as u64) {
-            return Err(too_long());
-        }
-        let framing = if chunked.is_some() { FRAMING_BYTES } else { 0 };
-        let raw = read(body, content_length(headers), MAX_BODY + framing, too_long).await?;
-        let (document, trailers) = match chunked {
-            Some(framing) => {
-                let mut signatures = signed.verified.chunk_verifier();
-                let length = decoded_length.unwrap_or_default();
-                let decoded = aws_chunked::decode(&raw, framing, length, Some(&mut signatures))?;
-                (decoded.data, decoded.trailers)
-            }
-            None => (raw.clone(), Vec::new()),
-        };
-        if let PayloadMode::Sha256(expected) = signed.verified.payload() {
-            let mut hash = PayloadHash::new(expected);
-            hash.update(&raw);
-            hash.verify()?;
-        }
-        checks.with_trailers(&trailers)?.verify(&document)?;
-        let validated = Policy::parse(&document, bucket.as_str()).map_err(|invalid| malformed(&invalid))?;
+        let bound = Bound { bytes: MAX_BODY, too_long };
+        let verified = &signed.verified;
+        let held = Held::read(body, bound, headers, verified.payload(), Some(verified)).await?;
+        let validated = Policy::parse(&held.content, bucket.as_str()).map_err(|invalid| malformed(&invalid))?;
         for warning in &validated.warnings {
             tracing::info!(request_id = %self.responder.id, %bucket, %warning, "a policy is valid, and may not mean what it says");
         }
-        Ok(ReceivedPolicy { raw, document, trailers, policy: Arc::new(validated.policy) })
+        Ok(ReceivedPolicy { held, policy: Arc::new(validated.policy) })
     }
 
     /// Step 6: nobody locks themselves out unawares.
@@ -383,12 +321,13 @@ impl Exchange {
         }
         let arn = bucket.arn();
         let policies = Policies { identity: &signed.identity.policies, bucket: None, owner };
-        let keys = policies.condition_keys(&signed.identity.principal).union(new.condition_keys());
-        let (address, query) = (Address::Bucket(bucket.clone()), self.query()?);
+        let query = self.query()?;
+        let address = Address::Bucket(bucket.clone());
         let head = Head { address: &address, query: &query, headers };
-        let details = RequestDetails::read(Operation::PutBucketPolicy, headers, None, None)?;
-        let context = self.context(PolicyCall::Put, head, &details, signed, owner, keys)?;
-        let request = self.request(PolicyCall::Put, signed, &arn, &context);
+        let keys = policies.condition_keys(&signed.identity.principal).union(new.condition_keys());
+        let details = RequestDetails::default();
+        let context = self.context(PolicyCall::Put, head, &details, signed, owner, keys);
+        let request = request(PolicyCall::Put, signed, &arn, &context);
         if would_lock_out(&request, &policies, new) {
             return Err(S3Error::new(ErrorCode::AccessDenied).with_message(
                 "The policy would take away your own permission to change the bucket policy (s3:PutBucketPolicy). To put \
@@ -407,9 +346,18 @@ impl Exchange {
         signed: &Signed,
         received: ReceivedPolicy,
     ) -> Outcomes<R, E> {
-        let sha256 = hex(&Sha256::digest(&received.document));
+        let ReceivedPolicy { held, policy } = received;
+        let in_force = store.in_force(bucket).await.map_err(|error| unavailable(&error))?;
+        if policy.is_public() && in_force.public_access_block.is_some_and(|block| block.block_public_policy) {
+            let denial = PolicyDenial::of("s3:PutBucketPolicy", &bucket.arn(), DenialReason::BlockPublicPolicy);
+            self.tell_denial(Some(Operation::PutBucketPolicy), Some(&signed.identity), &denial);
+            return Err(S3Error::new(ErrorCode::AccessDenied)
+                .with_message("Public policies are blocked by the BlockPublicPolicy setting of the bucket.")
+                .into());
+        }
+        let sha256 = hex(&Sha256::digest(&held.content));
         let begun = self.begin(ChangeKind::Put, bucket, Some(&signed.identity), Some(sha256));
-        let stored = store.put(bucket, received.document, received.policy, self.change(signed)).await;
+        let stored = store.put(bucket, held.content, policy, self.change(Some(signed))).await;
         self.answer_change(begun, stored.map(Some))
     }
 
@@ -421,10 +369,10 @@ impl Exchange {
         signed: &Signed,
     ) -> Outcomes<R, E> {
         let begun = self.begin(ChangeKind::Delete, bucket, Some(&signed.identity), None);
-        let deleted = store.delete(bucket, self.change(signed)).await;
+        let deleted = store.delete(bucket, self.change(Some(signed))).await;
         if matches!(deleted, Ok(false)) {
             begun.changed_nothing();
-            return Ok(self.responder.no_content());
+            return Ok(self.responder.empty(StatusCode::NO_CONTENT));
         }
         self.answer_change(begun, deleted.map(|_| None))
     }
@@ -462,17 +410,18 @@ impl Exchange {
         self.permit(call, bucket, Some(signed), &owner, headers).await
     }
 
-    fn change(&self, signed: &Signed) -> Change {
+    pub(super) fn change(&self, signed: Option<&Signed>) -> Change {
+        let by = signed.and_then(|signed| signed.identity.principal.arn());
         Change {
             at: self.responder.now,
-            by: signed.identity.principal.arn().unwrap_or_default().to_owned(),
+            by: by.unwrap_or("anonymous").to_owned(),
             request_id: self.responder.id.as_str().to_owned(),
         }
     }
 
     fn answer_change<R, E>(&self, begun: BegunChange, stored: Result<Option<u64>, StoreError>) -> Outcomes<R, E> {
         let (outcome, answer) = match stored {
-            Ok(revision) => (Outcome::Stored { revision }, Ok(self.responder.no_content())),
+            Ok(revision) => (Outcome::Stored { revision }, Ok(self.responder.empty(StatusCode::NO_CONTENT))),
             Err(error) => (Outcome::Failed { reason: error.to_string() }, Err(unavailable(&error).into())),
         };
         begun.ended(outcome);
@@ -499,8 +448,10 @@ impl Exchange {
         match self.shared.pass_through {
             PassThrough::AsSent => Ok(()),
             PassThrough::Verified => {
-                let target = Target { address: Address::Bucket(bucket), style, route: Route::Policy(call) };
-                self.mark_for_signing(&target, signed, SignedPayload::Sha256(hex(&Sha256::digest(body))))
+                let address = Address::Bucket(bucket);
+                let target = Target { address, style, route: Route::Policy(call), is_decided: true };
+                let payload = SignedPayload::Sha256(hex(&Sha256::digest(body)));
+                self.mark_for_signing(&target, signed.account(), payload)
             }
         }
     }
@@ -513,9 +464,37 @@ fn forwarded<R, E>(answer: &Outcomes<R, E>) -> Outcome {
     }
 }
 
-/// `x-amz-expected-bucket-owner`, an account id.
-fn expected_owner(headers: &HeaderMap) -> Result<Option<AccountId>, S3Error> {
-    let Some(value) = headers.get("x-amz-expected-bucket-owner") else { return Ok(None) };
+fn request<'a>(
+    call: PolicyCall,
+    signed: &'a Signed,
+    bucket_arn: &'a str,
+    context: &'a Context<'a>,
+) -> AccessRequest<'a> {
+    AccessRequest { principal: &signed.identity.principal, action: call.action(), resource: bucket_arn, context }
+}
+
+/// A denial as an auditor hears of it.
+fn told(denial: Denial, request: &AccessRequest<'_>, policies: &Policies<'_>) -> PolicyDenial {
+    // Permission and account were asked apart, so the permission is explained as within the caller's account.
+    let owner = request.principal.account().map_or(policies.owner, |account| &account.id);
+    let policies = Policies { owner, ..*policies };
+    match denial {
+        Denial::Anonymous => PolicyDenial::of(request.action.name(), request.resource, DenialReason::Anonymous),
+        Denial::OtherAccount(_) => {
+            PolicyDenial::of(request.action.name(), request.resource, DenialReason::OtherAccount)
+        }
+        Denial::ExplicitDeny(_) | Denial::ImplicitDeny => {
+            PolicyDenial::explained(request, &policies, &explain(request, &policies))
+        }
+    }
+}
+
+pub(super) const EXPECTED_OWNER: HeaderName = HeaderName::from_static("x-amz-expected-bucket-owner");
+pub(super) const SOURCE_EXPECTED_OWNER: HeaderName = HeaderName::from_static("x-amz-source-expected-bucket-owner");
+
+/// The account id that one of these headers holds.
+pub(super) fn expected_owner(headers: &HeaderMap, name: HeaderName) -> Result<Option<AccountId>, S3Error> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
     let text = String::from_utf8_lossy(value.as_bytes());
     AccountId::parse(&text)
         .map(Some)
@@ -524,51 +503,6 @@ fn expected_owner(headers: &HeaderMap) -> Result<Option<AccountId>, S3Error> {
 
 fn too_long() -> S3Error {
     malformed(&InvalidPolicy::too_long())
-}
-
-pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// Reads a body of at most `limit` bytes.
-pub(super) async fn read<B>(
-    body: B,
-    announced: Option<u64>,
-    limit: usize,
-    too_large: fn() -> S3Error,
-) -> Result<Bytes, S3Error>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
-    if announced.is_some_and(|length| length > limit as u64) {
-        return Err(too_large());
-    }
-    let mut body = pin!(body);
-    let mut bytes = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| interrupted(&*error.into()))?.into_data() else { continue };
-        if data.len() > limit.saturating_sub(bytes.len()) {
-            return Err(too_large());
-        }
-        bytes.extend_from_slice(&data);
-    }
-    match announced {
-        Some(length) if length != bytes.len() as u64 => Err(ErrorCode::IncompleteBody.into()),
-        Some(_) | None => Ok(bytes.freeze()),
-    }
-}
-
-/// A body that failed: one that stopped moving, or one that was cut off.
-fn interrupted(error: &(dyn std::error::Error + 'static)) -> S3Error {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::TimedOut) {
-            return ErrorCode::RequestTimeout.into();
-        }
-        cause = error.source();
-    }
-    ErrorCode::IncompleteBody.into()
 }
 
 fn malformed(invalid: &InvalidPolicy) -> S3Error {
@@ -581,16 +515,16 @@ fn malformed(invalid: &InvalidPolicy) -> S3Error {
     }
 }
 
-fn no_such_bucket(bucket: &BucketName) -> S3Error {
+pub(super) fn no_such_bucket(bucket: &BucketName) -> S3Error {
     S3Error::new(ErrorCode::NoSuchBucket).with_field("BucketName", bucket.as_str())
 }
 
-fn unresolved(error: OwnershipError) -> S3Error {
+pub(super) fn unresolved(error: OwnershipError) -> S3Error {
     tracing::error!(%error, "a bucket's owner is not known");
     ErrorCode::ServiceUnavailable.into()
 }
 
-fn unavailable(error: &StoreError) -> S3Error {
+pub(super) fn unavailable(error: &StoreError) -> S3Error {
     tracing::error!(%error, "a bucket's policy is not known");
     ErrorCode::ServiceUnavailable.into()
 }

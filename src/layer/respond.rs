@@ -65,9 +65,14 @@ pub(crate) struct Responder {
 }
 
 impl Responder {
-    /// `204 No Content`.
-    pub(crate) fn no_content<B>(&self) -> Response<ResponseBody<B>> {
-        self.finish(StatusCode::NO_CONTENT, None, Bytes::new()).map(ResponseBody::own)
+    /// A success without a body.
+    pub(crate) fn empty<B>(&self, status: StatusCode) -> Response<ResponseBody<B>> {
+        self.finish(status, None, Bytes::new()).map(ResponseBody::own)
+    }
+
+    /// `200 OK` with a document of S3's.
+    pub(crate) fn xml<B>(&self, document: Bytes) -> Response<ResponseBody<B>> {
+        self.finish(StatusCode::OK, Some(HeaderValue::from_static("application/xml")), document).map(ResponseBody::own)
     }
 
     /// `200 OK` with a policy as it was sent.

@@ -1,4 +1,6 @@
 //! The way of one request: address, operation, then `?policy` here or on to the inner service.
+//!
+//! Here is what happens whatever is enforced; `enforce` decides what all other requests may.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -6,25 +8,27 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::EXPECT;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::BoxError;
-use super::body::{RequestBody, ResponseBody};
+use super::body::{Fault, RequestBody, ResponseBody};
 use super::change::{BegunChange, ChangeKind, Outcome, PeerAddress, PolicyChange};
+use super::connection::ClientTls;
+use super::cross_origin::CrossOrigin;
 use super::future::ResponseFuture;
-use super::layer::{Handler, PassThrough, Shared};
-use super::policy_api::{content_length, read};
+use super::held::{Bound, Held};
+use super::layer::{Enforcement, Handler, PassThrough, Shared};
 use super::respond::{RequestId, Responder};
 use super::target::{Route, Target};
-use crate::auth::identity::Identity;
+use crate::auth::identity::{AccessKeyId, Credential, Identity};
 use crate::auth::sigv4::{PayloadMode, Presented, Verified};
+use crate::policy::AccountId;
 use crate::s3::action_map::MAX_BUCKET_BODY;
-use crate::s3::address::{BucketName, path_style_target};
-use crate::s3::checksum::{PayloadHash, hex};
+use crate::s3::address::BucketName;
+use crate::s3::checksum::hex;
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::{Resign, SignedPayload};
 use crate::s3::hoisted::effective_headers;
@@ -49,7 +53,8 @@ where
     S::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
-    R: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
@@ -61,15 +66,18 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        let target = Target::of(&parts, &self.shared);
-        if let (Ok(Target { route: Route::Onward, .. }), PassThrough::AsSent) = (&target, self.shared.pass_through) {
-            return ResponseFuture::passing(self.inner.call(Request::from_parts(parts, RequestBody::streaming(body))));
+        let body = RequestBody::streaming(body);
+        let passes = self.shared.enforcement == Enforcement::Off
+            && self.shared.pass_through == PassThrough::AsSent
+            && matches!(Target::of(&parts, &self.shared), Ok(Target { route: Route::Onward, .. }));
+        if passes {
+            return ResponseFuture::passing(self.inner.call(Request::from_parts(parts, body)));
         }
         // `poll_ready` was answered by this very service; its clone stays behind for the next call.
         let ready = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, ready);
         let call = Call { exchange: Exchange::new(Arc::clone(&self.shared), parts), inner };
-        ResponseFuture::checked(Box::pin(call.run(target, body)))
+        ResponseFuture::checked(Box::pin(call.run(body)))
     }
 }
 
@@ -85,6 +93,9 @@ pub(crate) struct Exchange {
     pub(crate) parts: Parts,
     pub(crate) responder: Responder,
     pub(crate) peer: Option<IpAddr>,
+    pub(crate) tls: Option<ClientTls>,
+    /// The web page that asks, where one does and its request is decided.
+    pub(super) asked_by: Option<CrossOrigin>,
 }
 
 /// A caller whose signature was verified.
@@ -93,73 +104,138 @@ pub(crate) struct Signed {
     pub(crate) verified: Verified,
 }
 
+/// As whom a request goes on.
+#[derive(Clone, Debug)]
+pub(crate) enum Passage {
+    /// As it was sent, with the caller's own signature or none.
+    AsSent,
+    /// Signed anew.
+    Resigned {
+        /// With the credentials of this account, where it has some.
+        account: Option<AccountId>,
+        /// What is known of the payload.
+        payload: PayloadMode,
+    },
+}
+
+impl Signed {
+    /// The caller's account.
+    pub(super) fn account(&self) -> Option<AccountId> {
+        self.identity.principal.account().map(|account| account.id.clone())
+    }
+}
+
 impl<S> Call<S> {
-    async fn run<B, R>(
-        mut self,
-        target: Result<Target, S3Error>,
-        body: B,
-    ) -> Result<Response<ResponseBody<R>>, S::Error>
+    async fn run<B, R>(mut self, body: RequestBody<B>) -> Result<Response<ResponseBody<R>>, S::Error>
     where
         S: Service<Request<RequestBody<B>>, Response = Response<R>>,
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
+        R: Body<Data = Bytes>,
+        R::Error: Into<BoxError>,
     {
-        let outcome = match target {
-            Ok(target) => self.dispatch(target, body).await,
-            Err(error) => Err(Refused::Here(error)),
+        let error = match self.outcome(body).await {
+            Ok(response) => return Ok(response),
+            Err(Refused::Inner(error)) => return Err(error),
+            Err(Refused::Here(error)) => error,
         };
-        match outcome {
-            Ok(response) => Ok(response),
-            Err(Refused::Here(error)) => {
-                tracing::debug!(request_id = %self.exchange.responder.id, code = error.code().name(), "refused");
-                Ok(self.exchange.responder.error(&error))
-            }
-            Err(Refused::Inner(error)) => Err(error),
+        tracing::debug!(request_id = %self.exchange.responder.id, code = error.code().name(), "refused");
+        let mut response = self.exchange.responder.error(&error);
+        response.headers_mut().extend(self.exchange.what_a_browser_may_read().await);
+        Ok(response)
+    }
+
+    async fn outcome<B, R>(&mut self, body: RequestBody<B>) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+        R: Body<Data = Bytes>,
+        R::Error: Into<BoxError>,
+    {
+        match self.exchange.shared.enforcement {
+            Enforcement::Off => self.unenforced(body).await,
+            Enforcement::Audit => self.audited(body).await,
+            Enforcement::Enforce => self.enforced(body).await,
         }
     }
 
-    async fn dispatch<B, R>(&mut self, target: Target, body: B) -> Outcomes<R, S::Error>
+    /// Answers what is ours, and sends on all the rest: as it was sent, or verified and signed anew.
+    pub(super) async fn unenforced<B, R>(&mut self, body: RequestBody<B>) -> Outcomes<R, S::Error>
     where
         S: Service<Request<RequestBody<B>>, Response = Response<R>>,
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
+        let target = Target::of(&self.exchange.parts, &self.exchange.shared)?;
         match (target.route, target.address.bucket().cloned()) {
             (Route::Policy(call), Some(bucket)) => self.policy(call, bucket, target.style, body).await,
-            (Route::CreateBucket, Some(bucket)) => self.create_bucket(bucket, target, body).await,
-            (Route::DeleteBucket, Some(bucket)) => self.delete_bucket(bucket, target, body).await,
+            (Route::PublicAccess(call), Some(bucket)) => self.public_access(call, &bucket, body).await,
+            (Route::CreateBucket, Some(bucket)) => {
+                let (passage, signed) = self.exchange.admit().await?;
+                // Sent on as it is, the store judges the signature; only one that we can verify names a creator.
+                let signed = match signed {
+                    None => self.exchange.authenticate().await.ok().flatten(),
+                    signed => signed,
+                };
+                let creator = signed.as_ref().and_then(Signed::account);
+                let held = self.exchange.hold(&passage, signed.as_ref(), body).await?;
+                self.create_bucket(bucket, target, &passage, creator, held).await
+            }
+            (Route::DeleteBucket, Some(bucket)) => {
+                let (passage, signed) = self.exchange.admit().await?;
+                let held = self.exchange.hold(&passage, signed.as_ref(), body).await?;
+                self.delete_bucket(bucket, target, &passage, signed.as_ref(), held).await
+            }
             (Route::Onward, _) => {
-                let signed = self.exchange.admit().await?;
-                self.forward(&target, signed.as_ref(), body).await
+                let (passage, _) = self.exchange.admit().await?;
+                self.forward(&target, &passage, body).await
             }
             // INVARIANT: these are operations on buckets alone. Were that ever wrong, nothing passes.
-            (Route::Policy(_) | Route::CreateBucket | Route::DeleteBucket, None) => {
+            (Route::Policy(_) | Route::PublicAccess(_) | Route::CreateBucket | Route::DeleteBucket, None) => {
                 Err(S3Error::new(ErrorCode::MethodNotAllowed).into())
             }
         }
     }
 
     /// Sends the request on, streaming.
-    async fn forward<B, R>(&mut self, target: &Target, signed: Option<&Signed>, body: B) -> Outcomes<R, S::Error>
+    pub(super) async fn forward<B, R>(
+        &mut self,
+        target: &Target,
+        passage: &Passage,
+        body: RequestBody<B>,
+    ) -> Outcomes<R, S::Error>
     where
         S: Service<Request<RequestBody<B>>, Response = Response<R>>,
         B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
     {
-        let Some(signed) = signed else { return self.send(RequestBody::streaming(body)).await };
-        let (body, fault, payload) = match signed.verified.payload() {
+        let Passage::Resigned { account, payload } = passage else { return self.send(body).await };
+        let (body, fault, payload) = match payload {
             PayloadMode::Sha256(expected) => {
-                let (body, fault) = RequestBody::hashed(body, expected)?;
-                (body, Some(fault), SignedPayload::Sha256(hex(&expected)))
+                let (body, fault) = body.hashed(*expected)?;
+                (body, Some(fault), SignedPayload::Sha256(hex(expected)))
             }
-            PayloadMode::Unsigned => (RequestBody::streaming(body), None, SignedPayload::Unsigned),
+            PayloadMode::Unsigned => (body, None, SignedPayload::Unsigned),
             PayloadMode::StreamingSigned { .. } | PayloadMode::StreamingUnsignedTrailer => {
                 return Err(streaming_not_signed_anew().into());
             }
         };
-        self.exchange.mark_for_signing(target, signed, payload)?;
+        self.exchange.mark_for_signing(target, account.clone(), payload)?;
+        self.send_checked(body, fault.as_ref()).await
+    }
+
+    /// Sends a body that may turn out wrong on its way: then that is the answer, whatever became of the aborted request.
+    pub(super) async fn send_checked<B, R>(
+        &mut self,
+        body: RequestBody<B>,
+        fault: Option<&Fault>,
+    ) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+    {
         let answer = self.send(body).await;
-        // The client's payload was wrong: that is the answer, whatever became of the aborted request.
-        match fault.as_ref().and_then(super::body::Fault::get) {
+        match fault.and_then(Fault::get) {
             Some(error) => Err(error.clone().into()),
             None => answer,
         }
@@ -170,31 +246,33 @@ impl<S> Call<S> {
     where
         S: Service<Request<RequestBody<B>>, Response = Response<R>>,
     {
+        self.ask(body).await.map(|response| response.map(ResponseBody::inner))
+    }
+
+    /// The same, with the answer as the inner service made it.
+    pub(super) async fn ask<B, R>(&mut self, body: RequestBody<B>) -> Result<Response<R>, Refused<S::Error>>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+    {
         // A request is sent once, so its head can go with it.
         let parts = std::mem::replace(&mut self.exchange.parts, Request::new(()).into_parts().0);
-        let request = Request::from_parts(parts, body);
-        match self.inner.call(request).await {
-            Ok(response) => Ok(response.map(ResponseBody::inner)),
-            Err(error) => Err(Refused::Inner(error)),
-        }
+        self.inner.call(Request::from_parts(parts, body)).await.map_err(Refused::Inner)
     }
 
     /// A new bucket starts clean and belongs to who made it.
-    async fn create_bucket<B, R>(&mut self, bucket: BucketName, target: Target, body: B) -> Outcomes<R, S::Error>
+    pub(super) async fn create_bucket<B, R>(
+        &mut self,
+        bucket: BucketName,
+        target: Target,
+        passage: &Passage,
+        creator: Option<AccountId>,
+        held: Held,
+    ) -> Outcomes<R, S::Error>
     where
         S: Service<Request<RequestBody<B>>, Response = Response<R>>,
         B: Body<Data = Bytes>,
-        B::Error: Into<BoxError>,
     {
-        let admitted = self.exchange.admit().await?;
-        // Sent on as it is, the store judges the signature; only one that we can verify names a creator.
-        let creator = match &admitted {
-            Some(signed) => signed.identity.principal.account().cloned(),
-            None => {
-                self.exchange.authenticate().await.ok().flatten().and_then(|s| s.identity.principal.account().cloned())
-            }
-        };
-        let body = self.exchange.hold(&target, admitted.as_ref(), body).await?;
+        let body = self.exchange.place(&target, passage, held)?;
         let shared = Arc::clone(&self.exchange.shared);
         let _turn = shared.locks.lock(&bucket).await;
         let existed = match shared.owners.exists(&bucket).await {
@@ -219,8 +297,7 @@ impl<S> Call<S> {
                     if creator.is_none() {
                         self.exchange.forget_the_old(&bucket).await?;
                     }
-                    let creator = creator.as_ref().map(|account| &account.id);
-                    shared.owners.created(&bucket, creator).await.map_err(|error| {
+                    shared.owners.created(&bucket, creator.as_ref()).await.map_err(|error| {
                         tracing::error!(%error, "the creator of a bucket was not recorded");
                         S3Error::new(ErrorCode::InternalError)
                     })?;
@@ -233,14 +310,19 @@ impl<S> Call<S> {
     }
 
     /// What was stored for a bucket goes with it.
-    async fn delete_bucket<B, R>(&mut self, bucket: BucketName, target: Target, body: B) -> Outcomes<R, S::Error>
+    pub(super) async fn delete_bucket<B, R>(
+        &mut self,
+        bucket: BucketName,
+        target: Target,
+        passage: &Passage,
+        by: Option<&Signed>,
+        held: Held,
+    ) -> Outcomes<R, S::Error>
     where
         S: Service<Request<RequestBody<B>>, Response = Response<R>>,
         B: Body<Data = Bytes>,
-        B::Error: Into<BoxError>,
     {
-        let admitted = self.exchange.admit().await?;
-        let body = self.exchange.hold(&target, admitted.as_ref(), body).await?;
+        let body = self.exchange.place(&target, passage, held)?;
         let shared = Arc::clone(&self.exchange.shared);
         let _turn = shared.locks.lock(&bucket).await;
         let response = self.send(RequestBody::held(body)).await?;
@@ -252,7 +334,7 @@ impl<S> Call<S> {
                         tracing::error!(%error, "a deleted bucket's owner was not forgotten");
                         S3Error::new(ErrorCode::InternalError)
                     });
-                    self.exchange.purge(&bucket, admitted.as_ref()).await?;
+                    self.exchange.purge(&bucket, by).await?;
                     forgotten?;
                 }
                 Ok(false) => tracing::warn!(%bucket, "the bucket is still there; what is stored for it stays"),
@@ -270,7 +352,8 @@ impl Exchange {
         let id = parts.extensions.get::<RequestId>().cloned().unwrap_or_else(RequestId::random);
         let responder = Responder { id, resource: parts.uri.path().to_owned(), now: (shared.clock)() };
         let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
-        Self { shared, parts, responder, peer }
+        let tls = parts.extensions.get::<ClientTls>().copied();
+        Self { shared, parts, responder, peer, tls, asked_by: None }
     }
 
     pub(crate) fn query(&self) -> Result<Query<'_>, S3Error> {
@@ -280,30 +363,35 @@ impl Exchange {
     /// Who signed the request; `None` for nobody.
     pub(crate) async fn authenticate(&self) -> Result<Option<Signed>, S3Error> {
         let Some(presented) = Presented::parse(&self.parts)? else { return Ok(None) };
-        let id = presented.access_key_id();
-        let credential = match self.shared.credentials.credential(id).await {
-            Ok(Some(credential)) => credential,
-            Ok(None) => {
-                return Err(S3Error::new(ErrorCode::InvalidAccessKeyId).with_field("AWSAccessKeyId", id.as_str()));
-            }
-            Err(error) => {
-                tracing::error!(%error, "nobody can be authenticated");
-                return Err(ErrorCode::ServiceUnavailable.into());
-            }
-        };
+        let credential = self.credential(presented.access_key_id()).await?;
         let now = self.responder.now;
         let verified =
             presented.verify(&self.parts, &credential, now, &self.shared.region, &self.shared.signing_keys)?;
         Ok(Some(Signed { identity: Arc::clone(&credential.identity), verified }))
     }
 
-    /// Who signed, where requests are verified before they pass: nobody is not admitted, or the store would take what
-    /// was never signed for signed by us.
-    async fn admit(&self) -> Result<Option<Signed>, S3Error> {
+    /// Whose key it is.
+    pub(super) async fn credential(&self, id: &AccessKeyId) -> Result<Arc<Credential>, S3Error> {
+        match self.shared.credentials.credential(id).await {
+            Ok(Some(credential)) => Ok(credential),
+            Ok(None) => Err(S3Error::new(ErrorCode::InvalidAccessKeyId).with_field("AWSAccessKeyId", id.as_str())),
+            Err(error) => {
+                tracing::error!(%error, "nobody can be authenticated");
+                Err(ErrorCode::ServiceUnavailable.into())
+            }
+        }
+    }
+
+    /// As whom a request goes on where nothing is enforced. Those that are verified before they pass must be signed:
+    /// nobody is not admitted, or the store would take what was never signed for signed by us.
+    async fn admit(&self) -> Result<(Passage, Option<Signed>), S3Error> {
         match self.shared.pass_through {
-            PassThrough::AsSent => Ok(None),
+            PassThrough::AsSent => Ok((Passage::AsSent, None)),
             PassThrough::Verified => match self.authenticate().await? {
-                Some(signed) => Ok(Some(signed)),
+                Some(signed) => {
+                    let (account, payload) = (signed.account(), signed.verified.payload());
+                    Ok((Passage::Resigned { account, payload }, Some(signed)))
+                }
                 None => Err(ErrorCode::AccessDenied.into()),
             },
         }
@@ -311,31 +399,20 @@ impl Exchange {
 
     /// Reads the body of a request that has to wait for its bucket's turn. Before that, or a client that sends it
     /// slowly could keep all others waiting.
-    async fn hold<B>(&mut self, target: &Target, signed: Option<&Signed>, body: B) -> Result<Bytes, S3Error>
+    async fn hold<B>(&self, passage: &Passage, signed: Option<&Signed>, body: B) -> Result<Held, S3Error>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        let announced = content_length(&self.parts.headers);
-        let too_large = || ErrorCode::MaxMessageLengthExceeded.into();
-        let body = read(body, announced, MAX_BUCKET_BODY, too_large).await?;
-        // What was read already needs no leave to be sent.
-        self.parts.headers.remove(EXPECT);
-        let Some(signed) = signed else { return Ok(body) };
-        let payload = match signed.verified.payload() {
-            PayloadMode::Sha256(expected) => {
-                let mut hash = PayloadHash::new(expected);
-                hash.update(&body);
-                hash.verify()?;
-                SignedPayload::Sha256(hex(&expected))
+        let bound = Bound::bytes(MAX_BUCKET_BODY);
+        match passage {
+            // The store holds it against what was said of it.
+            Passage::AsSent => Held::as_sent(body, bound, &self.parts.headers).await,
+            Passage::Resigned { payload, .. } => {
+                let headers = effective_headers(&self.parts.headers, &self.query()?)?;
+                Held::read(body, bound, &headers, *payload, signed.map(|signed| &signed.verified)).await
             }
-            PayloadMode::Unsigned => SignedPayload::Unsigned,
-            PayloadMode::StreamingSigned { .. } | PayloadMode::StreamingUnsignedTrailer => {
-                return Err(streaming_not_signed_anew());
-            }
-        };
-        self.mark_for_signing(target, signed, payload)?;
-        Ok(body)
+        }
     }
 
     /// Leaves word for the inner service how to sign the request.
@@ -345,7 +422,7 @@ impl Exchange {
     pub(crate) fn mark_for_signing(
         &mut self,
         target: &Target,
-        signed: &Signed,
+        account: Option<AccountId>,
         payload: SignedPayload,
     ) -> Result<(), S3Error> {
         let hoisted = match effective_headers(&self.parts.headers, &self.query()?)? {
@@ -355,11 +432,7 @@ impl Exchange {
         if let Some(headers) = hoisted {
             self.parts.headers = headers;
         }
-        let path = match target.address.bucket() {
-            Some(bucket) => path_style_target(target.style, bucket, self.parts.uri.path()).into_owned(),
-            None => self.parts.uri.path().to_owned(),
-        };
-        let account = signed.identity.principal.account().map(|account| account.id.clone());
+        let path = target.path(&self.parts);
         self.parts.extensions.insert(Resign { account, payload, path });
         Ok(())
     }

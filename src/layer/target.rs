@@ -1,13 +1,17 @@
-//! What a request speaks of, and which way it goes here.
+//! What a request speaks of, and which way it goes here: read strictly where it is decided, and as leniently as the store
+//! may read it where it only passes.
 
 use http::Method;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-use super::layer::{PassThrough, Shared};
+use super::layer::{Handler, PassThrough, Shared};
 use super::policy_api::PolicyCall;
-use crate::s3::address::{Address, AddressError, AddressStyle, authority_of};
+use super::public_access::PublicAccessCall;
+use super::strict;
+use crate::s3::address::{Address, AddressError, AddressStyle, authority_of, path_style_target};
 use crate::s3::error::{ErrorCode, S3Error};
+use crate::s3::hoisted::effective_headers;
 use crate::s3::operation::OperationError::NotPreflight;
 use crate::s3::operation::{Operation, Query, classify, names_subresource};
 
@@ -16,6 +20,8 @@ pub(crate) struct Target {
     pub(crate) address: Address,
     pub(crate) style: AddressStyle,
     pub(crate) route: Route,
+    /// Whether the request is decided by this, and so must say nothing else.
+    pub(crate) is_decided: bool,
 }
 
 /// Where a request goes.
@@ -23,6 +29,8 @@ pub(crate) struct Target {
 pub(crate) enum Route {
     /// Answered here, or by the inner service once it is decided here.
     Policy(PolicyCall),
+    /// Answered here, where we keep the policies.
+    PublicAccess(PublicAccessCall),
     /// To the inner service, and what it did is noted.
     CreateBucket,
     /// To the inner service, and what it did is noted.
@@ -31,20 +39,56 @@ pub(crate) enum Route {
     Onward,
 }
 
+/// A request of which it is certain what it asks for.
+pub(crate) struct Decidable {
+    pub(crate) target: Target,
+    pub(crate) operation: Operation,
+}
+
+impl Decidable {
+    /// Reads a request that is to be decided.
+    ///
+    /// # Errors
+    /// [`S3Error`] for anything that is not one operation for certain, or that the store could read otherwise.
+    pub(crate) fn of(parts: &Parts, shared: &Shared) -> Result<Self, S3Error> {
+        let host = authority_of(parts)?;
+        let query = Query::parse(parts.uri.query())?;
+        let (address, style) = Address::parse(host, parts.uri.path(), &shared.domains)?;
+        let headers = effective_headers(&parts.headers, &query)?;
+        let operation = classify(&parts.method, &address, &query, &headers)?;
+        // A browser's preflight is nothing that is decided, and has the query of the request it asks about.
+        if operation != Operation::CorsPreflight {
+            strict::check(parts, &query)?;
+        }
+        let route = Route::of_operation(operation, &shared.handler);
+        Ok(Self { target: Target { address, style, route, is_decided: true }, operation })
+    }
+}
+
 impl Target {
+    /// The raw path to send on, path-style: virtual-hosted style does not survive another `Host`. Of a request that was
+    /// decided it is written anew from what was decided on.
+    pub(crate) fn path(&self, parts: &Parts) -> String {
+        match self.address.bucket() {
+            _ if self.is_decided => self.address.to_string(),
+            Some(bucket) => path_style_target(self.style, bucket, parts.uri.path()).into_owned(),
+            None => parts.uri.path().to_owned(),
+        }
+    }
+
+    /// Reads a request that passes, but for what is answered here.
     pub(crate) fn of(parts: &Parts, shared: &Shared) -> Result<Self, S3Error> {
         // Which of two hosts the store takes for the bucket nobody knows, so such a request goes nowhere.
         let host = authority_of(parts)?;
         let raw_query = parts.uri.query().unwrap_or_default();
         let address = Address::parse(host, parts.uri.path(), &shared.domains);
         let is_on_bucket = matches!(address, Ok((Address::Bucket(_), _)));
-        match Self::strictly(parts, address) {
+        match Self::strictly(parts, address, shared) {
             // A server that takes `;` for `&`, as many did, would find `policy` there.
-            Ok(Self { route: Route::Onward | Route::CreateBucket | Route::DeleteBucket, .. })
-                if raw_query.contains(';') && names_policy(raw_query) =>
-            {
-                Err(ErrorCode::InvalidURI.into())
-            }
+            Ok(Self {
+                route: Route::Onward | Route::PublicAccess(_) | Route::CreateBucket | Route::DeleteBucket,
+                ..
+            }) if raw_query.contains(';') && names_policy(raw_query) => Err(ErrorCode::InvalidURI.into()),
             // Not ours to judge: the store behind may know such a name. A `?policy` call is ours, and is refused; so is
             // what may make or delete a bucket, and cannot be told from it.
             Err(_)
@@ -52,26 +96,35 @@ impl Target {
                     && !names_policy(raw_query)
                     && !(is_on_bucket && matches!(parts.method, Method::PUT | Method::DELETE)) =>
             {
-                Ok(Self { address: Address::Service, style: AddressStyle::Path, route: Route::Onward })
+                Ok(Self {
+                    address: Address::Service,
+                    style: AddressStyle::Path,
+                    route: Route::Onward,
+                    is_decided: false,
+                })
             }
             target => target,
         }
     }
 
-    fn strictly(parts: &Parts, address: Result<(Address, AddressStyle), AddressError>) -> Result<Self, S3Error> {
+    fn strictly(
+        parts: &Parts,
+        address: Result<(Address, AddressStyle), AddressError>,
+        shared: &Shared,
+    ) -> Result<Self, S3Error> {
         let query = Query::parse(parts.uri.query())?;
         let (address, style) = address?;
-        let route = Route::of(parts, &address, &query)?;
-        Ok(Self { address, style, route })
+        let route = Route::of(parts, &address, &query, &shared.handler)?;
+        Ok(Self { address, style, route, is_decided: false })
     }
 }
 
 impl Route {
-    /// Nothing but `?policy` is decided here yet, so what is no operation is the store's to refuse. But for what names
-    /// `?policy`, which would leave it to the store whether it is one of its calls.
-    fn of(parts: &Parts, address: &Address, query: &Query<'_>) -> Result<Self, S3Error> {
+    /// Where nothing is enforced, what is no operation is the store's to refuse. But for what names `?policy`, which would
+    /// leave it to the store whether it is one of its calls.
+    fn of(parts: &Parts, address: &Address, query: &Query<'_>, handler: &Handler) -> Result<Self, S3Error> {
         match classify(&parts.method, address, query, &parts.headers) {
-            Ok(operation) => Ok(Self::of_operation(operation)),
+            Ok(operation) => Ok(Self::of_operation(operation, handler)),
             // A browser's preflight is none of its calls, whatever it is.
             Err(error) if query.has("policy") && (parts.method != Method::OPTIONS || error == NotPreflight) => {
                 Err(error.into())
@@ -85,9 +138,14 @@ impl Route {
         }
     }
 
-    fn of_operation(operation: Operation) -> Self {
+    fn of_operation(operation: Operation, handler: &Handler) -> Self {
         use Operation as O;
+        let stored = matches!(handler, Handler::Store(_));
         match operation {
+            O::PutPublicAccessBlock if stored => Self::PublicAccess(PublicAccessCall::Put),
+            O::GetPublicAccessBlock if stored => Self::PublicAccess(PublicAccessCall::Get),
+            O::DeletePublicAccessBlock if stored => Self::PublicAccess(PublicAccessCall::Delete),
+            O::GetBucketPolicyStatus if stored => Self::PublicAccess(PublicAccessCall::Status),
             O::PutBucketPolicy => Self::Policy(PolicyCall::Put),
             O::GetBucketPolicy => Self::Policy(PolicyCall::Get),
             O::DeleteBucketPolicy => Self::Policy(PolicyCall::Delete),

@@ -20,7 +20,7 @@ use crate::config::settings::{
     StoreUrl, UpstreamAuth, UpstreamSettings,
 };
 use crate::identity::file::IdentityFile;
-use crate::layer::{BucketPolicyLayer, Handler, Outcome, PassThrough, PolicyChange};
+use crate::layer::{self, BucketPolicyLayer, DenialCause, Denied, Handler, Outcome, PassThrough, PolicyChange};
 use crate::ownership::acl::AclOwners;
 use crate::ownership::fixed::{BucketPattern, FixedOwners};
 use crate::ownership::registry::RegistryOwners;
@@ -28,10 +28,12 @@ use crate::ownership::resolver::{OwnerResolver, Source};
 use crate::s3::address::Domains;
 use crate::s3::checksum::hex;
 use crate::store::redb::RedbStore;
-use crate::telemetry::audit::{AuditLog, AuditRecord, AuditTarget};
+use crate::telemetry::audit::{AuditLog, AuditRecord, AuditTarget, DenialRecord};
 use crate::telemetry::logging::{self, Format, LoggingSettings};
+use crate::telemetry::metrics;
 use crate::upstream::{
     ClientSettings, ControlClient, ControlSettings, EmbeddedStore, Endpoint, KeyPair, UpstreamCredentials,
+    UpstreamFormSigner,
 };
 
 /// How long a question of ours to the store may take: a client waits for the answer.
@@ -43,7 +45,8 @@ const STORE_CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) -> Result<Server, ServeError> {
     // Somebody else's subscriber, a test's for one, is as good.
     let _ = logging::init(logging_settings(&settings.log));
-    let audit = AuditLog::open(audit_target(&settings.log)).map_err(ServeError::Audit)?;
+    metrics::install();
+    let audit = Arc::new(AuditLog::open(audit_target(&settings.log)).map_err(ServeError::Audit)?);
     // INVARIANT: `config` took these for domains already.
     let domains = Domains::parse(&settings.listen.domains).unwrap_or_default();
     let upstream = upstream(&settings.upstream, &domains, &identities).await?;
@@ -60,12 +63,31 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
     };
     let mut policies = BucketPolicyLayer::builder(identities, Arc::new(owners), handler)
         .with_domains(domains)
-        .with_region(settings.upstream.region)
+        .with_region(settings.upstream.region.clone())
         .with_pass_through(match settings.upstream.auth {
             UpstreamAuth::Preserve => PassThrough::AsSent,
             UpstreamAuth::Resign => PassThrough::Verified,
         })
-        .with_auditor(move |change| record(&audit, change));
+        .with_enforcement(match settings.policy.enforcement {
+            Enforcement::Off => layer::Enforcement::Off,
+            Enforcement::Audit => layer::Enforcement::Audit,
+            Enforcement::Enforce => layer::Enforcement::Enforce,
+        })
+        .with_store_facts(Arc::clone(&control) as _)
+        .with_key_rule(match &upstream.embedded {
+            // It keeps objects in files.
+            Some(_) => layer::KeyRule::OneFile,
+            None => layer::KeyRule::NoDots,
+        })
+        .with_form_signer(Arc::new(UpstreamFormSigner::new(
+            upstream.client.credentials.clone(),
+            &*settings.upstream.region,
+        )))
+        .with_auditor({
+            let audit = Arc::clone(&audit);
+            move |change| record(&audit, change)
+        })
+        .with_denial_auditor(move |denied| record_denial(&audit, denied));
     if !settings.policy.lockout_guard {
         policies = policies.without_lockout_guard();
     }
@@ -106,8 +128,12 @@ fn announce(handler: PolicyHandler, enforcement: Enforcement, addresses: &[std::
     let addresses = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %addresses, "serving");
     match (handler, enforcement) {
+        (_, Enforcement::Enforce) => tracing::info!("policies are enforced on every request"),
+        (_, Enforcement::Audit) => {
+            tracing::warn!("a dry run: every request is decided, what would be denied is told, and all of it passes");
+        }
         (PolicyHandler::Store, Enforcement::Off) => {
-            tracing::warn!("policies are kept, not yet enforced: they decide ?policy calls, and no other request");
+            tracing::warn!("policies are kept and not enforced: they decide ?policy calls, and no other request");
         }
         (PolicyHandler::Forward, Enforcement::Off) => {
             tracing::info!("policies are forwarded to the store, which is to enforce them");
@@ -271,5 +297,29 @@ fn record(audit: &AuditLog, change: &PolicyChange) {
     });
     if let Err(error) = written {
         tracing::error!(%error, request_id = %change.request_id, bucket = %change.bucket, "an audit line was not written");
+    }
+}
+
+/// Writes a denial's line.
+fn record_denial(audit: &AuditLog, denied: &Denied) {
+    let time = OffsetDateTime::from(denied.at).format(&Rfc3339).unwrap_or_default();
+    let (event, denial, code) = match (&denied.cause, denied.enforced) {
+        (DenialCause::Policies(denial), true) => ("denied", Some(&**denial), None),
+        (DenialCause::Policies(denial), false) => ("would_deny", Some(&**denial), None),
+        (DenialCause::Refused { code, .. }, _) => ("would_refuse", None, Some(*code)),
+    };
+    let written = audit.write(&DenialRecord {
+        time: &time,
+        request_id: &denied.request_id,
+        event,
+        operation: denied.operation.map(crate::s3::operation::Operation::name),
+        principal: denied.by.as_deref().unwrap_or("anonymous"),
+        account: denied.account.as_ref().map(|id| id.as_str()),
+        source_ip: denied.peer,
+        denial,
+        code,
+    });
+    if let Err(error) = written {
+        tracing::error!(%error, request_id = %denied.request_id, "an audit line was not written");
     }
 }

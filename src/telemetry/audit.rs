@@ -1,4 +1,4 @@
-//! Who changed which policy: one JSON object a line, appended.
+//! Who changed which policy, and who was denied what: one JSON object a line, appended.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
+
+use crate::layer::PolicyDenial;
 
 /// Where audit lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,14 +19,42 @@ pub enum AuditTarget {
     File(PathBuf),
 }
 
-/// A change of a bucket's policy, made or attempted.
+/// A request that was denied, or that would have been.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DenialRecord<'a> {
+    /// When: RFC 3339, UTC.
+    pub time: &'a str,
+    /// The request, as in `x-amz-request-id`.
+    pub request_id: &'a str,
+    /// `denied`, or `would_deny` in a dry run; `would_refuse` for what a dry run could not decide.
+    pub event: &'a str,
+    /// Amazon's name of what was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<&'a str>,
+    /// The caller's ARN; `anonymous` for nobody, or nobody known.
+    pub principal: &'a str,
+    /// The caller's account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<&'a str>,
+    /// The caller's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_ip: Option<std::net::IpAddr>,
+    /// What was not granted, and why not.
+    #[serde(flatten)]
+    pub denial: Option<&'a PolicyDenial>,
+    /// The error's code, of what could not be decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'a str>,
+}
+
+/// A change of what is in force for a bucket, made or attempted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditRecord<'a> {
     /// When: RFC 3339, UTC.
     pub time: &'a str,
     /// The request, as in `x-amz-request-id`.
     pub request_id: &'a str,
-    /// What was done: `put`, `delete` or `purge`.
+    /// What was done: `put`, `delete`, `put_public_access_block`, `delete_public_access_block` or `purge`.
     pub action: &'a str,
     /// To which bucket's policy.
     pub bucket: &'a str,

@@ -1,20 +1,22 @@
 //! A layer in surroundings that a test can look into.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
+use portcullis::layer::{StoreFacts, StoreFactsError};
 use portcullis::policy::Policy;
-use portcullis::s3::address::{BucketName, Domains};
+use portcullis::s3::address::{BucketName, Domains, ObjectKey};
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::{BoxFuture, PolicySource, StoreError};
-use portcullis::{BucketPolicyLayer, Handler, PassThrough, PolicyChange, RequestBody};
+use portcullis::{BucketPolicyLayer, Denied, Enforcement, Handler, KeyRule, PassThrough, PolicyChange, RequestBody};
 use tower::{ServiceExt, service_fn};
 use tower_layer::Layer;
 
-use super::{Answer, Caller, OWNER, Owners, credentials, request, signed};
+use super::{Answer, Caller, OTHER, OWNER, Owners, credentials, request, signed};
 
 /// A policy that lets everybody of the owner's account, and `carol` of the other, do anything.
 pub(crate) const OPEN: &str = r#"{"Version":"2012-10-17","Statement":[{"Sid":"Open","Effect":"Allow",
@@ -36,14 +38,24 @@ pub(crate) struct Stack {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) owners: Arc<Owners>,
     pub(crate) changes: Arc<Mutex<Vec<PolicyChange>>>,
+    pub(crate) denials: Arc<Mutex<Vec<Denied>>>,
+    pub(crate) facts: Arc<Facts>,
     pub(crate) seen: Seen,
     pub(crate) inner_status: u16,
+    pub(crate) inner_answer: &'static str,
 }
 
 impl Stack {
+    /// Keeps policies, and lets all other requests pass.
     pub(crate) fn storing() -> Self {
         let store = Arc::new(MemoryStore::default());
         Self::with(store.clone(), Handler::Store(store), PassThrough::AsSent)
+    }
+
+    /// Keeps policies, and does with all other requests what `enforcement` says.
+    pub(crate) fn deciding(enforcement: Enforcement, pass_through: PassThrough) -> Self {
+        let store = Arc::new(MemoryStore::default());
+        Self::build(store.clone(), Handler::Store(store), pass_through, enforcement, KeyRule::NoDots)
     }
 
     pub(crate) fn forwarding(pass_through: PassThrough, present: Option<&str>) -> Self {
@@ -52,19 +64,38 @@ impl Stack {
     }
 
     pub(crate) fn with(store: Arc<MemoryStore>, handler: Handler, pass_through: PassThrough) -> Self {
-        let owners = Arc::new(Owners::of(&[("photos", OWNER)]));
+        Self::build(store, handler, pass_through, Enforcement::Off, KeyRule::NoDots)
+    }
+
+    pub(crate) fn build(
+        store: Arc<MemoryStore>,
+        handler: Handler,
+        pass_through: PassThrough,
+        enforcement: Enforcement,
+        key_rule: KeyRule,
+    ) -> Self {
+        let owners = Arc::new(Owners::of(&[("photos", OWNER), ("theirs", OTHER)]));
         let changes = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&changes);
+        let denials = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&denials);
+        let facts = Arc::new(Facts::default());
         let layer = BucketPolicyLayer::builder(Arc::new(credentials()), Arc::clone(&owners) as _, handler)
             .with_domains(Domains::parse(["s3.localhost"]).unwrap())
             .with_pass_through(pass_through)
+            .with_enforcement(enforcement)
+            .with_key_rule(key_rule)
+            .with_store_facts(Arc::clone(&facts) as _)
             .with_auditor(move |change| log.lock().unwrap().push(change.clone()))
+            .with_denial_auditor(move |denied| told.lock().unwrap().push(denied.clone()))
             .build();
-        Self { layer, store, owners, changes, seen: Seen::default(), inner_status: 200 }
+        let (seen, inner_answer) = (Seen::default(), "from the store");
+        Self { layer, store, owners, changes, denials, facts, seen, inner_status: 200, inner_answer }
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         let (seen, status, owners) = (Arc::clone(&self.seen), self.inner_status, Arc::clone(&self.owners));
+        let answer = self.inner_answer;
         let inner = service_fn(move |request: Request<RequestBody<Full<Bytes>>>| {
             let (seen, owners) = (Arc::clone(&seen), Arc::clone(&owners));
             async move {
@@ -74,7 +105,7 @@ impl Stack {
                     owners.store_did(&parts);
                 }
                 seen.lock().unwrap().push((Request::from_parts(parts, ()), body.to_bytes()));
-                Ok::<_, Infallible>(Response::builder().status(status).body(Full::from("from the store")).unwrap())
+                Ok::<_, Infallible>(Response::builder().status(status).body(Full::from(answer)).unwrap())
             }
         });
         Answer::of(self.layer.layer(inner).oneshot(request).await.unwrap()).await
@@ -94,6 +125,69 @@ impl Stack {
 
     pub(crate) fn seen(&self) -> usize {
         self.seen.lock().unwrap().len()
+    }
+}
+
+/// What the store would say of its objects and buckets.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// The tags of every object and bucket.
+    pub(crate) tags: Mutex<Vec<(String, String)>>,
+    /// Whether it does not answer.
+    pub(crate) is_silent: AtomicBool,
+    /// What it was asked.
+    pub(crate) asked: Mutex<Vec<String>>,
+}
+
+impl Facts {
+    fn answer(&self, question: String) -> Result<Vec<(String, String)>, StoreFactsError> {
+        self.asked.lock().unwrap().push(question);
+        match self.is_silent.load(Ordering::Relaxed) {
+            true => Err(StoreFactsError { reason: "silent".to_owned() }),
+            false => Ok(self.tags.lock().unwrap().clone()),
+        }
+    }
+}
+
+impl StoreFacts for Facts {
+    fn object_tags<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        key: &'a ObjectKey,
+        version: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>, StoreFactsError>> {
+        let answer = self.answer(format!("tags of {bucket}/{key} {}", version.unwrap_or("now")));
+        Box::pin(async move { answer })
+    }
+
+    fn has_annotations<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        key: &'a ObjectKey,
+        _version: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<bool, StoreFactsError>> {
+        let answer = self.answer(format!("annotations of {bucket}/{key}"));
+        Box::pin(async move { answer.map(|_| false) })
+    }
+
+    fn bucket_tags<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>, StoreFactsError>> {
+        let answer = self.answer(format!("tags of {bucket}"));
+        Box::pin(async move { answer })
+    }
+
+    fn cors<'a>(
+        &'a self,
+        _bucket: &'a BucketName,
+        _key: Option<&'a ObjectKey>,
+        origin: &'a HeaderValue,
+        method: &'a Method,
+    ) -> BoxFuture<'a, HeaderMap> {
+        let allowed = origin == "https://app.example" && method == Method::GET;
+        let headers = allowed.then(|| (http::header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()));
+        Box::pin(async move { headers.into_iter().collect() })
     }
 }
 

@@ -1,0 +1,427 @@
+//! Every request decided before it reaches the store; or, in a dry run, decided and passed whatever comes of it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{EXPECT, HeaderMap};
+use http::{HeaderName, Request, Response, Uri};
+use http_body::Body;
+use tower_service::Service;
+
+use super::BoxError;
+use super::body::{Peeked, RequestBody};
+use super::bucket_list::{ask_plainly, filtered};
+use super::denied::{DenialCause, Denied, PolicyDenial};
+use super::held::{Bound, Held};
+use super::layer::{Enforcement, PassThrough};
+use super::policy_api::{EXPECTED_OWNER, SOURCE_EXPECTED_OWNER};
+use super::ruling::{Case, Ruling};
+use super::service::{Call, Exchange, Outcomes, Passage, Signed};
+use super::strict;
+use super::target::{Decidable, Route, Target};
+use crate::auth::identity::Identity;
+use crate::auth::sigv4::{Kind, PayloadMode};
+use crate::policy::{Account, Principal};
+use crate::s3::action_map::{Head, MAX_BUCKET_BODY, needs_body};
+use crate::s3::context::{AuthType, SignatureFacts, needs_details};
+use crate::s3::delete_objects::MAX_DELETE_BYTES;
+use crate::s3::error::{ErrorCode, S3Error};
+use crate::s3::hoisted::effective_headers;
+use crate::s3::operation::{Operation, Query};
+
+static CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+
+impl<S> Call<S> {
+    /// Nothing reaches the store but what is granted.
+    pub(super) async fn enforced<B, R>(&mut self, body: RequestBody<B>) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+        R: Body<Data = Bytes>,
+        R::Error: Into<BoxError>,
+    {
+        let Decidable { target, operation } = Decidable::of(&self.exchange.parts, &self.exchange.shared)?;
+        self.exchange.asked_by = self.exchange.cross_origin(&target.address);
+        match (target.route, target.address.bucket().cloned()) {
+            (Route::Policy(call), Some(bucket)) => return self.policy(call, bucket, target.style, body).await,
+            (Route::PublicAccess(call), Some(bucket)) => return self.public_access(call, &bucket, body).await,
+            _ => {}
+        }
+        match operation {
+            Operation::CorsPreflight => self.preflight(&target, body).await,
+            Operation::PostObject => self.post_object(&target, body).await,
+            _ => self.decided(target, operation, body).await,
+        }
+    }
+
+    async fn decided<B, R>(
+        &mut self,
+        target: Target,
+        operation: Operation,
+        body: RequestBody<B>,
+    ) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+        R: Body<Data = Bytes>,
+        R::Error: Into<BoxError>,
+    {
+        let signed = self.exchange.authenticate().await?;
+        let payload = self.exchange.payload(signed.as_ref())?;
+        let taken = self.exchange.take(operation, payload, signed.as_ref(), body).await?;
+        let ruling = self.exchange.ruling(&target, operation, signed.as_ref(), taken.content()).await?;
+        let by = signed.as_ref().map(|signed| &*signed.identity);
+        if let Some(denial) = &ruling.denied {
+            self.exchange.tell_denial(Some(operation), by, denial);
+            return Err(S3Error::new(ErrorCode::AccessDenied).into());
+        }
+        for denial in ruling.entries.iter().filter_map(|(_, denial)| denial.as_ref()) {
+            self.exchange.tell_denial(Some(operation), by, denial);
+        }
+        self.exchange.count(operation, "allowed");
+        let passage = self.exchange.passage(&ruling, payload);
+        self.exchange.leave_only_what_was_decided(&passage)?;
+        match (operation, target.address.bucket().cloned(), taken) {
+            (Operation::CreateBucket, Some(bucket), Taken::Held(held)) => {
+                let creator = signed.as_ref().and_then(Signed::account);
+                self.create_bucket(bucket, target, &passage, creator, held).await
+            }
+            (Operation::DeleteBucket, Some(bucket), Taken::Held(held)) => {
+                self.delete_bucket(bucket, target, &passage, signed.as_ref(), held).await
+            }
+            (Operation::DeleteObjects, _, Taken::Held(held)) => {
+                self.delete_objects(&target, &passage, ruling, held).await
+            }
+            (Operation::ListBuckets, _, Taken::Untouched(body)) => {
+                let account = signed.as_ref().and_then(|signed| signed.identity.principal.account());
+                self.list_buckets(&target, &passage, account, body).await
+            }
+            (_, _, Taken::Held(held)) => {
+                let body = self.exchange.place(&target, &passage, held)?;
+                self.send(RequestBody::held(body)).await
+            }
+            (_, _, Taken::Untouched(body)) => self.forward(&target, &passage, body).await,
+        }
+    }
+
+    /// A store that knows us alone lists everybody's buckets; the caller sees those of their own account.
+    async fn list_buckets<B, R>(
+        &mut self,
+        target: &Target,
+        passage: &Passage,
+        caller: Option<&Account>,
+        body: RequestBody<B>,
+    ) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+        R: Body<Data = Bytes>,
+        R::Error: Into<BoxError>,
+    {
+        let (Passage::Resigned { account, .. }, Some(caller)) = (passage, caller) else {
+            return self.forward(target, passage, body).await;
+        };
+        ask_plainly(&mut self.exchange.parts.headers);
+        let body = self.exchange.fit_and_sign(target, account.clone(), Bytes::new())?;
+        let owners = Arc::clone(&self.exchange.shared.owners);
+        let response = self.ask(RequestBody::held(body)).await?;
+        Ok(filtered(response, owners, caller, None)?)
+    }
+
+    /// Everything is decided as if it were enforced, and what comes of it told; then the request goes the way it goes
+    /// where nothing is enforced.
+    pub(super) async fn audited<B, R>(&mut self, body: RequestBody<B>) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let body = self.rehearse(body).await;
+        self.unenforced(body).await
+    }
+
+    /// Decides without a consequence; gives the body back as it came.
+    async fn rehearse<B>(&mut self, body: RequestBody<B>) -> RequestBody<B>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let decidable = match Decidable::of(&self.exchange.parts, &self.exchange.shared) {
+            Ok(decidable) => decidable,
+            Err(error) => {
+                self.exchange.tell_refusal(None, None, &error);
+                return body;
+            }
+        };
+        let Decidable { target, operation } = decidable;
+        // These are decided and told of in any case.
+        if matches!(target.route, Route::Policy(_) | Route::PublicAccess(_)) || operation == Operation::CorsPreflight {
+            return body;
+        }
+        if operation == Operation::PostObject {
+            return self.rehearse_form(&target, body).await;
+        }
+        let (body, taken) = match bound(operation) {
+            Some(bound) => {
+                let payload = self.exchange.payload_as_sent();
+                let limit = bound.framed(payload).bytes;
+                let (peeked, body) = body.peek(|begun| begun.len() > limit).await;
+                // What was read already needs no leave to be sent.
+                self.exchange.parts.headers.remove(EXPECT);
+                (body, Some((bound, peeked)))
+            }
+            None => (body, None),
+        };
+        if let Err((by, error)) = self.exchange.rehearse(&target, operation, taken).await {
+            self.exchange.tell_refusal(Some(operation), by.as_deref(), &error);
+        }
+        body
+    }
+
+    /// A browser asks whether it may ask: the store's to answer, undecided and unsigned as on S3.
+    async fn preflight<B, R>(&mut self, target: &Target, body: RequestBody<B>) -> Outcomes<R, S::Error>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+    {
+        strict::strip(&mut self.exchange.parts.headers);
+        if self.exchange.shared.pass_through == PassThrough::Verified {
+            self.exchange.mark_unsigned(target);
+        }
+        self.send(body).await
+    }
+}
+
+/// A request's body, read where the decision depends on it.
+enum Taken<B> {
+    Held(Held),
+    Untouched(RequestBody<B>),
+}
+
+impl<B> Taken<B> {
+    fn content(&self) -> Option<&[u8]> {
+        match self {
+            Self::Held(held) => Some(&held.content),
+            Self::Untouched(_) => None,
+        }
+    }
+}
+
+/// How much of a body is read before the decision; none for one that plays no part in it.
+fn bound(operation: Operation) -> Option<Bound> {
+    match operation {
+        Operation::DeleteObjects => Some(Bound::bytes(MAX_DELETE_BYTES)),
+        // Their turn must not wait for a slow body; and which ACL is public its body tells.
+        Operation::DeleteBucket | Operation::PutBucketAcl | Operation::PutObjectAcl => {
+            Some(Bound::bytes(MAX_BUCKET_BODY))
+        }
+        operation if needs_body(operation) || needs_details(operation) => Some(Bound::bytes(MAX_BUCKET_BODY)),
+        _ => None,
+    }
+}
+
+impl Exchange {
+    /// What is known of the payload.
+    pub(super) fn payload(&self, signed: Option<&Signed>) -> Result<PayloadMode, S3Error> {
+        match (signed, self.parts.headers.get(&CONTENT_SHA256)) {
+            (Some(signed), _) => Ok(signed.verified.payload()),
+            (None, None) => Ok(PayloadMode::Unsigned),
+            (None, Some(value)) => {
+                let mode = PayloadMode::parse(&String::from_utf8_lossy(value.as_bytes()))?;
+                if matches!(mode, PayloadMode::StreamingSigned { .. }) {
+                    return Err(S3Error::new(ErrorCode::InvalidRequest)
+                        .with_message("Chunks cannot be signed in a request that is not."));
+                }
+                Ok(mode)
+            }
+        }
+    }
+
+    async fn take<B>(
+        &self,
+        operation: Operation,
+        payload: PayloadMode,
+        signed: Option<&Signed>,
+        body: RequestBody<B>,
+    ) -> Result<Taken<B>, S3Error>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let Some(bound) = bound(operation) else { return Ok(Taken::Untouched(body)) };
+        let headers = self.effective_headers()?;
+        let verified = signed.map(|signed| &signed.verified);
+        Held::read(body, bound, &headers, payload, verified).await.map(Taken::Held)
+    }
+
+    pub(super) fn effective_headers(&self) -> Result<Cow<'_, HeaderMap>, S3Error> {
+        effective_headers(&self.parts.headers, &self.query()?)
+    }
+
+    /// What a dry run takes the payload for before it knows who signed.
+    fn payload_as_sent(&self) -> PayloadMode {
+        let value = self.parts.headers.get(&CONTENT_SHA256).and_then(|value| value.to_str().ok());
+        value.and_then(|value| PayloadMode::parse(value).ok()).unwrap_or(PayloadMode::Unsigned)
+    }
+
+    /// Decides a request and tells what came of it.
+    async fn rehearse(
+        &self,
+        target: &Target,
+        operation: Operation,
+        taken: Option<(Bound, Peeked)>,
+    ) -> Result<(), (Option<Arc<Identity>>, S3Error)> {
+        let signed = self.authenticate().await.map_err(|error| (None, error))?;
+        let by = signed.as_ref().map(|signed| Arc::clone(&signed.identity));
+        let ruling = self.rehearsal(target, operation, signed.as_ref(), taken).await;
+        let ruling = ruling.map_err(|error| (by.clone(), error))?;
+        let denials = ruling.denied.iter().chain(ruling.entries.iter().filter_map(|(_, denial)| denial.as_ref()));
+        let mut denied = false;
+        for denial in denials {
+            self.tell_denial(Some(operation), by.as_deref(), denial);
+            denied = true;
+        }
+        if !denied {
+            self.count(operation, "allowed");
+        }
+        Ok(())
+    }
+
+    async fn rehearsal(
+        &self,
+        target: &Target,
+        operation: Operation,
+        signed: Option<&Signed>,
+        taken: Option<(Bound, Peeked)>,
+    ) -> Result<Ruling, S3Error> {
+        let payload = self.payload(signed)?;
+        let held = match taken {
+            Some((bound, peeked)) if !peeked.ended && peeked.bytes.len() > bound.framed(payload).bytes => {
+                return Err((bound.too_long)());
+            }
+            Some((bound, peeked)) => {
+                let headers = self.effective_headers()?;
+                let verified = signed.map(|signed| &signed.verified);
+                Some(Held::check(peeked.bytes, bound, &headers, payload, verified)?)
+            }
+            None => None,
+        };
+        self.ruling(target, operation, signed, held.as_ref().map(|held| &held.content[..])).await
+    }
+
+    /// Decides a request that its own head speaks for.
+    async fn ruling(
+        &self,
+        target: &Target,
+        operation: Operation,
+        signed: Option<&Signed>,
+        body: Option<&[u8]>,
+    ) -> Result<Ruling, S3Error> {
+        let query = Query::parse(self.parts.uri.query())?;
+        let headers = effective_headers(&self.parts.headers, &query)?;
+        self.rule(&Case {
+            operation,
+            head: Head { address: &target.address, query: &query, headers: &headers },
+            identity: signed.map(|signed| &*signed.identity),
+            signature: signed.map(Signed::facts),
+            body,
+            form: None,
+        })
+        .await
+    }
+
+    /// As whom a granted request goes on: in the name of whose bucket it is, since that it may was decided here.
+    pub(super) fn passage(&self, ruling: &Ruling, payload: PayloadMode) -> Passage {
+        match self.shared.pass_through {
+            PassThrough::AsSent => Passage::AsSent,
+            PassThrough::Verified => Passage::Resigned { account: ruling.account.clone(), payload },
+        }
+    }
+
+    /// Takes off what the store could take for an order of its own.
+    fn leave_only_what_was_decided(&mut self, passage: &Passage) -> Result<(), S3Error> {
+        strict::strip(&mut self.parts.headers);
+        if let Passage::Resigned { .. } = passage {
+            // Whose account a bucket is expected to be was held against ours, which the store's need not be.
+            for name in [EXPECTED_OWNER, SOURCE_EXPECTED_OWNER] {
+                self.parts.headers.remove(name);
+            }
+            self.rebuild_query()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the query anew from what was decided on; it is signed anew as well.
+    fn rebuild_query(&mut self) -> Result<(), S3Error> {
+        let uri = &self.parts.uri;
+        let Some(query) = uri.query() else { return Ok(()) };
+        let rebuilt = Query::parse(Some(query))?.rebuilt();
+        let path = uri.path();
+        let target = if rebuilt.is_empty() { path.to_owned() } else { format!("{path}?{rebuilt}") };
+        let malformed = || S3Error::new(ErrorCode::InvalidURI);
+        let mut uri = uri.clone().into_parts();
+        uri.path_and_query = Some(target.parse().map_err(|_| malformed())?);
+        self.parts.uri = Uri::from_parts(uri).map_err(|_| malformed())?;
+        Ok(())
+    }
+
+    /// Tells of a denial, and counts it.
+    pub(super) fn tell_denial(&self, operation: Option<Operation>, by: Option<&Identity>, denial: &PolicyDenial) {
+        if let Some(operation) = operation {
+            self.count(operation, "denied");
+        }
+        self.tell(operation, by, DenialCause::Policies(Box::new(denial.clone())));
+    }
+
+    /// Tells of a request that a dry run could not decide, and enforcing would refuse.
+    pub(super) fn tell_refusal(&self, operation: Option<Operation>, by: Option<&Identity>, error: &S3Error) {
+        metrics::counter!("portcullis_decisions_total",
+            "operation" => operation.map_or("none", Operation::name), "decision" => "refused", "mode" => self.mode())
+        .increment(1);
+        let cause = DenialCause::Refused { code: error.code().name(), status: error.status().as_u16() };
+        self.tell(operation, by, cause);
+    }
+
+    fn tell(&self, operation: Option<Operation>, by: Option<&Identity>, cause: DenialCause) {
+        let Some(auditor) = &self.shared.denial_auditor else { return };
+        (auditor.0)(&Denied {
+            at: self.responder.now,
+            request_id: self.responder.id.as_str().to_owned(),
+            enforced: self.shared.enforcement != Enforcement::Audit,
+            operation,
+            by: by.and_then(|identity| identity.principal.arn().map(str::to_owned)),
+            account: by.and_then(|identity| identity.principal.account()).map(|account| account.id.clone()),
+            peer: self.peer,
+            cause,
+        });
+    }
+
+    pub(super) fn count(&self, operation: Operation, decision: &'static str) {
+        metrics::counter!("portcullis_decisions_total",
+            "operation" => operation.name(), "decision" => decision, "mode" => self.mode())
+        .increment(1);
+    }
+
+    fn mode(&self) -> &'static str {
+        self.shared.enforcement.as_str()
+    }
+}
+
+impl Signed {
+    /// What conditions may ask about the signature.
+    pub(super) fn facts(&self) -> SignatureFacts<'_> {
+        let verified = &self.verified;
+        SignatureFacts {
+            auth_type: match verified.kind() {
+                Kind::Header => AuthType::Header,
+                Kind::Presigned => AuthType::QueryString,
+            },
+            signed_at: verified.timestamp().unix_seconds(),
+            region: verified.scope().region(),
+            temporary: matches!(self.identity.principal, Principal::AssumedRole(_)),
+        }
+    }
+}

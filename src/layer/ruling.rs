@@ -1,0 +1,393 @@
+//! What do the policies in force say to a request?
+//!
+//! All that a decision rests on is fetched once: the owner, the policy and the public access block of each bucket the
+//! request touches, and of the store what a policy in force asks about. So a request is decided by one state of things,
+//! whatever changes meanwhile. Follows `docs/operations.md` for what is needed, and Amazon's "Policy evaluation logic" and
+//! "Blocking public access to your Amazon S3 storage".
+
+use std::sync::Arc;
+
+use super::denied::{DenialReason, PolicyDenial};
+use super::layer::Handler;
+use super::policy_api::{
+    EXPECTED_OWNER, SOURCE_EXPECTED_OWNER, expected_owner, no_such_bucket, unavailable, unresolved,
+};
+use super::service::Exchange;
+use super::store_facts::StoreFacts;
+use crate::auth::identity::Identity;
+use crate::ownership::Ownership;
+use crate::policy::{
+    AccessRequest, AccountId, ConditionKey, Decision, KeySet, Policies, Policy, Principal, decide, explain,
+};
+use crate::s3::acl;
+use crate::s3::action_map::{
+    Access, AccessSubject, ForeignAction, Head, Requirement, SourceFact, copy_source, requirements,
+};
+use crate::s3::address::{BucketName, ObjectKey};
+use crate::s3::context::{AccessFacts, RequestDetails, RequestFacts, SignatureFacts, Subject, check_headers};
+use crate::s3::copy_source::CopySource;
+use crate::s3::delete_objects::ObjectToDelete;
+use crate::s3::error::{ErrorCode, S3Error};
+use crate::s3::form::Form;
+use crate::s3::operation::Operation;
+use crate::s3::public_access_block::PublicAccessBlock;
+
+const EXISTING_OBJECT_TAG: ConditionKey = ConditionKey::named("s3:ExistingObjectTag");
+const BUCKET_TAG: ConditionKey = ConditionKey::named("s3:BucketTag");
+const RESOURCE_TAG: ConditionKey = ConditionKey::named("aws:ResourceTag");
+
+/// A request to be decided.
+pub(crate) struct Case<'r> {
+    pub(crate) operation: Operation,
+    /// What it says before its body; its headers are the effective ones.
+    pub(crate) head: Head<'r>,
+    /// Who asks; nobody known for the anonymous caller.
+    pub(crate) identity: Option<&'r Identity>,
+    /// How they signed.
+    pub(crate) signature: Option<SignatureFacts<'r>>,
+    /// The body, of a form its beginning, where the decision depends on it.
+    pub(crate) body: Option<&'r [u8]>,
+    /// What a form says.
+    pub(crate) form: Option<&'r Form>,
+}
+
+impl Case<'_> {
+    fn principal(&self) -> &Principal {
+        self.identity.map_or(&Principal::Anonymous, |identity| &identity.principal)
+    }
+}
+
+/// What came of deciding.
+#[derive(Debug, Default)]
+pub(crate) struct Ruling {
+    /// The account whose bucket the request is on; of one that is on none, the caller's.
+    pub(crate) account: Option<AccountId>,
+    /// Why the request is denied.
+    pub(crate) denied: Option<PolicyDenial>,
+    /// The entries of a `POST ?delete`, each with why it is denied.
+    pub(crate) entries: Vec<(ObjectToDelete, Option<PolicyDenial>)>,
+}
+
+/// What is in force for a bucket.
+#[derive(Clone)]
+struct InForce {
+    owner: AccountId,
+    policy: Option<Arc<Policy>>,
+    block: PublicAccessBlock,
+}
+
+/// What is asked about a bucket, and who owns it for the asking.
+#[derive(Clone)]
+enum Standing {
+    Bucket(InForce),
+    /// The request is on no bucket, or on none yet: it is the caller's own account that lets them.
+    Own(AccountId),
+    /// Nobody may, whatever policies say.
+    Closed(DenialReason),
+}
+
+impl Standing {
+    /// The same for a caller who expects this account to own the bucket.
+    fn expecting(self, expected: Option<AccountId>) -> Self {
+        match (&self, expected) {
+            (Self::Bucket(in_force), Some(expected)) if expected != in_force.owner => {
+                Self::Closed(DenialReason::UnexpectedOwner)
+            }
+            _ => self,
+        }
+    }
+}
+
+impl Exchange {
+    /// Decides a request.
+    ///
+    /// # Errors
+    /// [`S3Error`] where it cannot be decided: it is malformed, there is no such bucket, or something needed to decide
+    /// does not answer.
+    pub(crate) async fn rule(&self, case: &Case<'_>) -> Result<Ruling, S3Error> {
+        check_headers(case.head.headers)?;
+        let requirements = requirements(case.operation, case.head, case.body)?;
+        let details = RequestDetails::read(case.operation, case.head.headers, case.form, case.body)?;
+        let source = copy_source(case.operation, case.head.headers)?;
+        self.check_keys(case, source.as_ref(), &requirements)?;
+        let target = match case.head.address.bucket() {
+            Some(bucket) if case.operation != Operation::CreateBucket => self.standing(bucket).await?,
+            Some(_) | None => own_account(case),
+        };
+        let source = match source {
+            // Within one bucket both sides are decided by one policy, even if it is changed this moment.
+            Some(source) if Some(&source.bucket) == case.head.address.bucket() => Some((source, target.clone())),
+            Some(source) => {
+                let standing = self.standing(&source.bucket).await?;
+                Some((source, standing))
+            }
+            None => None,
+        };
+        let target = target.expecting(expected_owner(case.head.headers, EXPECTED_OWNER)?);
+        let source_owner = expected_owner(case.head.headers, SOURCE_EXPECTED_OWNER)?;
+        let source = source.map(|(source, standing)| (source, standing.expecting(source_owner)));
+        let account = match &target {
+            Standing::Bucket(in_force) => Some(in_force.owner.clone()),
+            Standing::Own(account) => Some(account.clone()),
+            Standing::Closed(_) => None,
+        };
+        let hearing = Hearing { exchange: self, case, details: &details, target: &target, source: source.as_ref() };
+        let mut ruling = hearing.hear(requirements).await?;
+        ruling.account = account;
+        if ruling.denied.is_none() && case.operation == Operation::CreateBucket {
+            self.refuse_others_bucket(case, ruling.account.as_ref()).await?;
+        }
+        Ok(ruling)
+    }
+
+    /// What is in force for a bucket, all of one moment.
+    async fn standing(&self, bucket: &BucketName) -> Result<Standing, S3Error> {
+        let owner = match self.shared.owners.owner(bucket).await.map_err(unresolved)? {
+            Ownership::Account(owner) => owner,
+            Ownership::NoSuchBucket => return Err(no_such_bucket(bucket)),
+            Ownership::Unknown => return Ok(Standing::Closed(DenialReason::UnknownOwner)),
+        };
+        let (policy, block) = match &self.shared.handler {
+            Handler::Store(store) => {
+                let in_force = store.in_force(bucket).await.map_err(|error| unavailable(&error))?;
+                let policy = in_force.policy.map(|record| Arc::clone(&record.policy));
+                (policy, in_force.public_access_block.unwrap_or_default())
+            }
+            Handler::Forward { present } => {
+                let policy = match present {
+                    Some(source) => source.policy(bucket).await.map_err(|error| unavailable(&error))?,
+                    None => None,
+                };
+                // The store's own, and the store's to enforce.
+                (policy, PublicAccessBlock::default())
+            }
+        };
+        Ok(Standing::Bucket(InForce { owner, policy, block }))
+    }
+
+    /// Who makes a bucket that another account has would, at a store that knows us alone, be told it is theirs already,
+    /// and perhaps change it.
+    async fn refuse_others_bucket(&self, case: &Case<'_>, account: Option<&AccountId>) -> Result<(), S3Error> {
+        let Some(bucket) = case.head.address.bucket() else { return Ok(()) };
+        match self.shared.owners.owner(bucket).await.map_err(unresolved)? {
+            Ownership::NoSuchBucket => Ok(()),
+            Ownership::Account(owner) if Some(&owner) == account => Ok(()),
+            Ownership::Account(_) | Ownership::Unknown => {
+                Err(S3Error::new(ErrorCode::BucketAlreadyExists).with_field("BucketName", bucket.as_str()))
+            }
+        }
+    }
+
+    /// What is decided on must be what the store acts on.
+    fn check_keys(
+        &self,
+        case: &Case<'_>,
+        source: Option<&CopySource>,
+        requirements: &[Requirement],
+    ) -> Result<(), S3Error> {
+        let entries = requirements.iter().filter_map(|requirement| match requirement {
+            Requirement::Entry(entry, _) => Some(&entry.key),
+            Requirement::Access(_) | Requirement::AccessIf(..) | Requirement::Foreign(_) => None,
+        });
+        let named = [case.head.address.key(), source.map(|source| &source.key), case.form.map(Form::key)];
+        let may_be_folder =
+            matches!(case.operation, Operation::PutObject | Operation::DeleteObject | Operation::DeleteObjects);
+        let check = |key| self.shared.key_rule.check(key, may_be_folder);
+        named.into_iter().flatten().chain(entries).try_for_each(check)
+    }
+
+    fn store_facts(&self) -> Result<&dyn StoreFacts, S3Error> {
+        self.shared.store_facts.as_deref().ok_or_else(|| {
+            tracing::error!("a policy asks about what only the store knows, and nothing asks the store");
+            ErrorCode::ServiceUnavailable.into()
+        })
+    }
+}
+
+/// A request on no bucket, or on one that is yet to be made.
+fn own_account(case: &Case<'_>) -> Standing {
+    match case.principal().account() {
+        Some(account) => Standing::Own(account.id.clone()),
+        None => Standing::Closed(DenialReason::Anonymous),
+    }
+}
+
+/// One request being decided.
+struct Hearing<'h> {
+    exchange: &'h Exchange,
+    case: &'h Case<'h>,
+    details: &'h RequestDetails,
+    target: &'h Standing,
+    source: Option<&'h (CopySource, Standing)>,
+}
+
+impl Hearing<'_> {
+    async fn hear(&self, requirements: Vec<Requirement>) -> Result<Ruling, S3Error> {
+        let mut ruling = Ruling::default();
+        if self.case.operation == Operation::GetServiceRoot {
+            // Nobody signed it, and nobody's list of buckets is none of ours.
+            ruling.denied = Some(PolicyDenial::of("s3:ListAllMyBuckets", "*", DenialReason::Anonymous));
+        }
+        for requirement in requirements {
+            let denied = match requirement {
+                Requirement::Access(access) => self.judge(&access, None).await?,
+                Requirement::AccessIf(fact, access) => match self.judge(&access, None).await? {
+                    Some(denied) if self.holds(fact).await? => Some(denied),
+                    Some(_) | None => None,
+                },
+                Requirement::Entry(object, accesses) => {
+                    let mut denied = None;
+                    for access in &accesses {
+                        denied = denied.or(self.judge(access, Some(&object)).await?);
+                    }
+                    ruling.entries.push((object, denied));
+                    None
+                }
+                Requirement::Foreign(action) => Some(foreign(action)),
+            };
+            ruling.denied = ruling.denied.or(denied);
+            if ruling.denied.is_some() {
+                return Ok(ruling);
+            }
+        }
+        if self.public_acl_is_blocked()? {
+            let resource = self.case.head.address.to_string();
+            ruling.denied = Some(PolicyDenial::of("acl", &resource, DenialReason::BlockPublicAcls));
+        }
+        Ok(ruling)
+    }
+
+    /// Whether one access is denied, and why.
+    async fn judge(&self, access: &Access, entry: Option<&ObjectToDelete>) -> Result<Option<PolicyDenial>, S3Error> {
+        let standing = match (access.subject, self.source) {
+            (AccessSubject::Source, Some((_, standing))) => standing,
+            _ => self.target,
+        };
+        let (owner, policy, block) = match standing {
+            Standing::Bucket(in_force) => (&in_force.owner, in_force.policy.as_deref(), in_force.block),
+            Standing::Own(account) => (account, None, PublicAccessBlock::default()),
+            Standing::Closed(reason) => {
+                return Ok(Some(PolicyDenial::of(access.action.name(), &access.resource, *reason)));
+            }
+        };
+        let principal = self.case.principal();
+        let identity = self.case.identity.map_or(&[][..], |identity| &identity.policies);
+        let policies = Policies { identity, bucket: policy, owner };
+        let keys = policies.condition_keys(principal);
+        let tags = self.tags(access, keys).await?;
+        let subject = match (access.subject, self.source, entry) {
+            (AccessSubject::Service, ..) => Subject::Service,
+            (AccessSubject::Bucket, ..) => Subject::Bucket,
+            (AccessSubject::Source, Some((source, _)), _) => Subject::Source(source),
+            (AccessSubject::Object | AccessSubject::Source, _, Some(entry)) => Subject::Entry(entry),
+            (AccessSubject::Object | AccessSubject::Source, _, None) => Subject::Object,
+        };
+        let facts = AccessFacts {
+            action: access.action,
+            owner: Some(owner),
+            subject,
+            object_tags: &tags.object,
+            bucket_tags: &tags.bucket,
+        };
+        let context = self.request_facts().context(&facts, keys);
+        let request = AccessRequest { principal, action: access.action, resource: &access.resource, context: &context };
+        if decide(&request, &policies).decision() != Decision::Allow {
+            let explanation = explain(&request, &policies);
+            return Ok(Some(PolicyDenial::explained(&request, &policies, &explanation)));
+        }
+        let is_stranger = principal.account().is_none_or(|account| account.id != *owner);
+        if is_stranger && block.restrict_public_buckets && policy.is_some_and(Policy::is_public) {
+            let reason = DenialReason::RestrictPublicBuckets;
+            return Ok(Some(PolicyDenial::of(access.action.name(), &access.resource, reason)));
+        }
+        Ok(None)
+    }
+
+    fn request_facts(&self) -> RequestFacts<'_> {
+        let exchange = self.exchange;
+        RequestFacts {
+            operation: self.case.operation,
+            head: self.case.head,
+            details: self.details,
+            source_ip: exchange.peer,
+            secure_transport: exchange.tls.is_some(),
+            tls_version: exchange.tls.and_then(|tls| tls.version).map(|version| version.as_str()),
+            now: exchange.responder.now,
+            region: &exchange.shared.region,
+            signature: self.case.signature,
+        }
+    }
+
+    /// What the store knows of the object or bucket, where a policy in force asks.
+    async fn tags(&self, access: &Access, keys: KeySet) -> Result<Tags, S3Error> {
+        let mut tags = Tags::default();
+        let asks = |key: ConditionKey| keys.contains(key) && key.supports(access.action);
+        let address = self.case.head.address;
+        let object = match (access.subject, self.source) {
+            (AccessSubject::Source, Some((source, _))) => {
+                Some((&source.bucket, &source.key, source.version_id.as_deref()))
+            }
+            (AccessSubject::Object, _) => {
+                let version = self.case.head.query.get("versionId");
+                address.bucket().zip(address.key()).map(|(bucket, key)| (bucket, key, version))
+            }
+            _ => None,
+        };
+        if let Some((bucket, key, version)) = object.filter(|_| asks(EXISTING_OBJECT_TAG)) {
+            tags.object = self.exchange.store_facts()?.object_tags(bucket, key, version).await.map_err(unknown)?;
+        }
+        let bucket = object.map(|(bucket, ..)| bucket).or(address.bucket());
+        let is_made = self.case.operation != Operation::CreateBucket;
+        if let Some(bucket) = bucket.filter(|_| is_made && (asks(BUCKET_TAG) || asks(RESOURCE_TAG))) {
+            tags.bucket = self.exchange.store_facts()?.bucket_tags(bucket).await.map_err(unknown)?;
+        }
+        Ok(tags)
+    }
+
+    /// What only a look at the source of a copy can tell.
+    async fn holds(&self, fact: SourceFact) -> Result<bool, S3Error> {
+        let Some((source, _)) = self.source else { return Ok(true) };
+        let (bucket, key, version): (&BucketName, &ObjectKey, _) =
+            (&source.bucket, &source.key, source.version_id.as_deref());
+        let facts = self.exchange.store_facts()?;
+        match fact {
+            SourceFact::HasTags => facts.object_tags(bucket, key, version).await.map(|tags| !tags.is_empty()),
+            SourceFact::HasAnnotations => facts.has_annotations(bucket, key, version).await,
+        }
+        .map_err(unknown)
+    }
+
+    /// `BlockPublicAcls`: no ACL opens to the public what the bucket's owner wants closed.
+    fn public_acl_is_blocked(&self) -> Result<bool, S3Error> {
+        use Operation::{CopyObject, CreateMultipartUpload, PostObject, PutBucketAcl, PutObject, PutObjectAcl};
+        let Standing::Bucket(InForce { block: PublicAccessBlock { block_public_acls: true, .. }, .. }) = self.target
+        else {
+            return Ok(false);
+        };
+        let by_headers = acl::grants_public_access(self.case.head.headers);
+        match self.case.operation {
+            PutObject | CopyObject | CreateMultipartUpload => Ok(by_headers),
+            PutObjectAcl | PutBucketAcl => {
+                let body = self.case.body.unwrap_or_default();
+                Ok(by_headers || (!body.trim_ascii().is_empty() && acl::body_grants_public_access(body)?))
+            }
+            PostObject => Ok(self.case.form.and_then(|form| form.get("acl")).is_some_and(acl::canned_is_public)),
+            _ => Ok(false),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Tags {
+    object: Vec<(String, String)>,
+    bucket: Vec<(String, String)>,
+}
+
+fn foreign(action: ForeignAction) -> PolicyDenial {
+    PolicyDenial::of(action.name(), "*", DenialReason::ForeignAction)
+}
+
+fn unknown(error: super::store_facts::StoreFactsError) -> S3Error {
+    tracing::error!(%error, "what a policy asks about is not known");
+    ErrorCode::ServiceUnavailable.into()
+}

@@ -1,0 +1,219 @@
+//! What another server could read otherwise than we do, and so must not be decided on.
+//!
+//! A decision counts for what the store then does. Where HTTP leaves room for two readings, and servers are known to
+//! differ, the request is refused before it is decided.
+
+use http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::request::Parts;
+use percent_encoding::percent_decode_str;
+
+use crate::s3::address::ObjectKey;
+use crate::s3::error::{ErrorCode, S3Error};
+use crate::s3::operation::{Query, decides, is_known_parameter, valued_subresource};
+
+/// Headers by which one server tells another that a request is for another method, path or host than it says. Nothing
+/// here reads them, and no store behind may.
+const OVERRIDES: [HeaderName; 7] = [
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-method-override"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-original-host"),
+    HeaderName::from_static("x-forwarded-host"),
+];
+
+/// The headers of a list, which some SDKs send one by one.
+const LISTS: [&str; 2] = ["x-amz-object-attributes", "x-amz-optional-object-attributes"];
+
+/// Refuses a request that could be read in two ways.
+///
+/// # Errors
+/// `InvalidURI` or `InvalidArgument`, with what is ambiguous.
+pub(super) fn check(parts: &Parts, query: &Query<'_>) -> Result<(), S3Error> {
+    check_query(parts.uri.query().unwrap_or_default(), query)?;
+    check_headers(&parts.headers)
+}
+
+/// Which keys a request that is decided may name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyRule {
+    /// All but those with a segment `.` or `..`. To S3 these are letters like others; but a store that keeps its objects
+    /// in files, or a web server before it, takes `home/a/../b` for `home/b`, and what was decided was `home/a/../b`.
+    #[default]
+    NoDots,
+    /// Those that are the path of one file as well: without an empty segment, too, since to such a store `a//b`, `/a/b`
+    /// and `a/b/` are all `a/b`. Only a folder may end in a slash, to be made or taken away.
+    OneFile,
+}
+
+impl KeyRule {
+    /// Refuses a key that the store could take for another.
+    ///
+    /// # Errors
+    /// `InvalidURI`.
+    pub(super) fn check(self, key: &ObjectKey, may_be_folder: bool) -> Result<(), S3Error> {
+        let text = key.as_str();
+        let path = if may_be_folder { text.strip_suffix('/').unwrap_or(text) } else { text };
+        let is_ambiguous = |segment: &str| match segment {
+            "." | ".." => true,
+            "" => self == Self::OneFile,
+            _ => false,
+        };
+        if path.split('/').any(is_ambiguous) {
+            return Err(S3Error::new(ErrorCode::InvalidURI)
+                .with_message("The key could be taken for another, so it is not supported while policies are enforced.")
+                .with_field("URI", text));
+        }
+        Ok(())
+    }
+}
+
+/// Takes off the headers that could make a store do something else.
+pub(super) fn strip(headers: &mut HeaderMap) {
+    for name in &OVERRIDES {
+        headers.remove(name);
+    }
+}
+
+fn check_query(raw: &str, query: &Query<'_>) -> Result<(), S3Error> {
+    // Some servers split parameters at `;`, too.
+    let hidden = raw.split(';').skip(1).flat_map(|rest| rest.split('&').next()).find(|part| {
+        let name = part.split('=').next().unwrap_or_default();
+        decides(&percent_decode_str(name).decode_utf8_lossy())
+    });
+    if let Some(part) = hidden {
+        return Err(S3Error::new(ErrorCode::InvalidURI).with_field("URI", part));
+    }
+    // Most likely a subresource of the store's own: what it does nobody here knows.
+    let is_unknown = |(name, value): &(&str, &str)| value.is_empty() && !is_known_parameter(name);
+    if let Some((name, _)) = query.iter().find(is_unknown) {
+        return Err(argument(name, "", "There is no such subresource."));
+    }
+    let is_contradictory = |(name, value): &(&str, &str)| is_known_parameter(name) && query.get(name) != Some(value);
+    if let Some((name, value)) = query.iter().find(is_contradictory) {
+        return Err(argument(name, value, "The parameter is there with different values."));
+    }
+    // To some stores `?cors=x` has no subresource, and deletes the bucket.
+    if let Some(name) = valued_subresource(query) {
+        return Err(argument(name, query.get(name).unwrap_or_default(), "This parameter has no value."));
+    }
+    let presigned = |name: &str| name.eq_ignore_ascii_case("x-amz-signature");
+    if !query.names().any(presigned)
+        && let Some((name, value)) = query.iter().find(|(name, _)| begins(name, "x-amz-"))
+    {
+        return Err(argument(name, value, "Only a presigned URL carries headers as parameters."));
+    }
+    Ok(())
+}
+
+fn check_headers(headers: &HeaderMap) -> Result<(), S3Error> {
+    for name in headers.keys() {
+        let text = name.as_str();
+        // CGI and its heirs, to which `-` and `_` are the same.
+        if text.contains('_') && decides_as_header(&text.replace('_', "-")) {
+            return Err(argument(text, "", "A header's name is not written with underscores."));
+        }
+        if decides_as_header(text) && !LISTS.contains(&text) && headers.get_all(name).iter().nth(1).is_some() {
+            return Err(argument(text, "", "The header must not be repeated."));
+        }
+    }
+    Ok(())
+}
+
+/// Whether it may matter to a decision, or to what the store does, which of two headers of this name counts.
+fn decides_as_header(name: &str) -> bool {
+    (begins(name, "x-amz-") && !begins(name, "x-amz-meta-")) || name == IF_MATCH || name == IF_NONE_MATCH
+}
+
+fn begins(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+}
+
+fn argument(name: &str, value: &str, message: &'static str) -> S3Error {
+    S3Error::new(ErrorCode::InvalidArgument)
+        .with_message(message)
+        .with_field("ArgumentName", name)
+        .with_field("ArgumentValue", value)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn verdict(target: &str, headers: &[(&str, &str)]) -> Result<(), &'static str> {
+        let mut request = Request::get(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        check(&parts, &Query::parse(parts.uri.query()).unwrap()).map_err(|error| error.code().name())
+    }
+
+    #[test]
+    fn what_servers_read_differently_is_refused() {
+        for (target, headers, verdict_of_it) in [
+            ("/b/k?versionId=1&partNumber=2&x-id=GetObject", &[][..], Ok(())),
+            ("/b?acl=", &[], Ok(())),
+            ("/b?list-type=2&prefix=a;b", &[], Ok(())),
+            ("/b/k?X-Amz-Signature=s&X-Amz-SignedHeaders=host;range&x-amz-acl=private", &[], Ok(())),
+            ("/b?x=;acl", &[], Err("InvalidURI")),
+            ("/b?x=1;%61cl=", &[], Err("InvalidURI")),
+            ("/b?prefix=a;prefix=b", &[], Err("InvalidURI")),
+            ("/b/k?x;versionId=1&y=1", &[], Err("InvalidURI")),
+            ("/b?cors=x", &[], Err("InvalidArgument")),
+            ("/b?annotation-prefix=a&annotation-prefix=b", &[], Err("InvalidArgument")),
+            ("/b?marker=a&marker=a", &[], Ok(())),
+            ("/b?usage", &[], Err("InvalidArgument")),
+            ("/b?ACL", &[], Err("InvalidArgument")),
+            ("/b/k?123=", &[], Err("InvalidArgument")),
+            ("/b/k?cache=123", &[], Ok(())),
+            ("/b?x-amz-acl=public-read", &[], Err("InvalidArgument")),
+            ("/b?X-Amz-Copy-Source=a/b", &[], Err("InvalidArgument")),
+            ("/b/k", &[("x-amz-meta-a", "1"), ("x-amz-meta-a", "2"), ("x_custom", "1")], Ok(())),
+            ("/b/k", &[("x-amz-object-attributes", "ETag"), ("x-amz-object-attributes", "ObjectSize")], Ok(())),
+            ("/b/k", &[("x-amz-acl", "private"), ("x-amz-acl", "private")], Err("InvalidArgument")),
+            ("/b/k", &[("if-match", "a"), ("If-Match", "b")], Err("InvalidArgument")),
+            ("/b/k", &[("x_amz_acl", "public-read")], Err("InvalidArgument")),
+            ("/b/k", &[("x-amz_copy-source", "a/b")], Err("InvalidArgument")),
+            ("/b/k", &[("if_match", "a")], Err("InvalidArgument")),
+        ] {
+            assert_eq!(verdict(target, headers), verdict_of_it, "{target} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_could_be_another_is_none_to_decide_on() {
+        for (key, no_dots, one_file, folder) in [
+            ("a/.b/c./...", true, true, true),
+            ("a//b", true, false, false),
+            ("/a", true, false, false),
+            ("a/", true, false, true),
+            ("a//", true, false, false),
+            (".", false, false, false),
+            ("..", false, false, false),
+            ("a/../b", false, false, false),
+            ("a/./b", false, false, false),
+            ("a/../", false, false, false),
+        ] {
+            let key = ObjectKey::parse(key).unwrap();
+            let good = |rule: KeyRule, folder| rule.check(&key, folder).is_ok();
+            let found = (good(KeyRule::NoDots, false), good(KeyRule::OneFile, false), good(KeyRule::OneFile, true));
+            assert_eq!(found, (no_dots, one_file, folder), "{key}");
+        }
+    }
+
+    #[test]
+    fn no_header_speaks_for_another_method_path_or_host() {
+        let mut headers = HeaderMap::new();
+        for name in ["x-http-method-override", "x-forwarded-host", "x-original-url", "x-forwarded-for", "range"] {
+            headers.insert(HeaderName::from_static(name), "x".parse().unwrap());
+        }
+        strip(&mut headers);
+        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["range", "x-forwarded-for"]);
+    }
+}
