@@ -208,6 +208,7 @@ address = ""
 [upstream]
 endpoint = "embedded:store"
 region = "{REGION}"
+auth = "resign"
 
 [policy]
 handler = "store"
@@ -269,30 +270,48 @@ document = '''{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":
     )
 }
 
-/// Lets another account read the demo bucket.
+/// Lets everybody read what lies below `public/`, and bob do what he likes in a folder of his own.
 fn demo_policy() -> String {
-    let grant = r#""Principal":{"AWS":"arn:aws:iam::444455556666:root"},"Action":"s3:GetObject""#;
-    let statement =
-        format!(r#"{{"Sid":"PartnersRead","Effect":"Allow",{grant},"Resource":"arn:aws:s3:::{BUCKET}/*"}}"#);
-    format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#)
+    let public = format!(
+        r#"{{"Sid":"PublicRead","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::{BUCKET}/public/*"}}"#
+    );
+    let home = format!(
+        r#"{{"Sid":"Home","Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::111122223333:user/bob"}},"Action":["s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3:::{BUCKET}/home/${{aws:username}}/*"}}"#
+    );
+    format!(r#"{{"Version":"2012-10-17","Statement":[{public},{home}]}}"#)
+}
+
+/// A line to paste.
+enum Step<'a> {
+    Aws(&'a DemoKey, String),
+    Anonymous(String),
 }
 
 fn banner(address: SocketAddr, directory: &Directory) -> String {
+    use Step::{Anonymous, Aws};
     let policy = demo_policy();
-    let put = format!("put-bucket-policy --bucket {BUCKET} --policy '{policy}'");
-    let broken = format!(r#"put-bucket-policy --bucket {BUCKET} --policy '{{"Version":"2012-10-17"}}'"#);
-    let get = format!("get-bucket-policy --bucket {BUCKET} --query Policy --output text");
-    let delete = format!("delete-bucket-policy --bucket {BUCKET}");
-    let steps: [(&str, &DemoKey, &str); 9] = [
-        ("204 (prints nothing): the root user of acme, whose bucket it is", &ACME_ROOT, &put),
-        ("the stored policy, byte for byte", &ACME_ROOT, &get),
-        ("204 (prints nothing): alice of acme has the permission", &ALICE, &put),
-        ("403 AccessDenied: bob of acme has not", &BOB, &put),
-        ("405 MethodNotAllowed: the root user of globex, another account", &GLOBEX_ROOT, &put),
-        ("405 MethodNotAllowed: carol of globex has the permission, but in another account", &CAROL, &put),
-        ("400 MalformedPolicy: no statement", &ALICE, &broken),
-        ("204 (prints nothing): and away with it", &ALICE, &delete),
-        ("404 NoSuchBucketPolicy: it is gone", &ALICE, &get),
+    let put = || format!("s3api put-bucket-policy --bucket {BUCKET} --policy '{policy}'");
+    let broken = format!(r#"s3api put-bucket-policy --bucket {BUCKET} --policy '{{"Version":"2012-10-17"}}'"#);
+    let get = format!("s3api get-bucket-policy --bucket {BUCKET} --query Policy --output text");
+    let delete = format!("s3api delete-bucket-policy --bucket {BUCKET}");
+    let upload =
+        |key: &str| format!("s3api put-object --bucket {BUCKET} --key {key} --body /etc/hostname --query ETag");
+    let cat = || format!("{BUCKET}/public/cat");
+    let steps: [(&str, Step<'_>); 14] = [
+        ("200: the root user of acme, whose bucket it is, puts an object", Aws(&ACME_ROOT, upload("public/cat"))),
+        ("403 AccessDenied: nobody else may read it", Anonymous(cat())),
+        ("204 (prints nothing): until a policy says that everybody may", Aws(&ACME_ROOT, put())),
+        ("200: and everybody may", Anonymous(cat())),
+        ("403 AccessDenied: but not list the bucket", Anonymous(BUCKET.to_owned())),
+        ("200: the policy gives bob of acme a folder of his own", Aws(&BOB, upload("home/bob/cat"))),
+        ("403 AccessDenied: and no other", Aws(&BOB, upload("home/alice/cat"))),
+        ("403 AccessDenied: nor the policy", Aws(&BOB, put())),
+        ("204 (prints nothing): alice of acme has the permission to put it", Aws(&ALICE, put())),
+        ("405 MethodNotAllowed: the root user of globex, another account", Aws(&GLOBEX_ROOT, put())),
+        ("405 MethodNotAllowed: carol of globex has the permission, but in another account", Aws(&CAROL, put())),
+        ("400 MalformedPolicy: no statement", Aws(&ALICE, broken)),
+        ("the stored policy, byte for byte", Aws(&ALICE, get)),
+        ("204 (prints nothing): and away with it", Aws(&ALICE, delete)),
     ];
     let kept = if directory.temporary { ", removed at the end" } else { "" };
     let mut text = format!(
@@ -304,20 +323,23 @@ Portcullis sandbox
   directory   {}{kept}
               store/ (the embedded object store), policies.redb, proxy.toml, identities.toml
 
-  Policies are kept, not yet enforced: enforcement comes in a later release.
+  Policies are enforced on every request.
 
 Paste into another terminal:
 ",
         directory.path.display(),
     );
-    for (what, key, command) in steps {
+    for (what, step) in steps {
         // Writing to a string does not fail.
-        let _ = write!(
-            text,
-            "\n# {what}\nAWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} aws --endpoint-url http://{address} --region {REGION} \
-             s3api {command}\n",
-            key.access_key_id, key.secret,
-        );
+        let _ = match step {
+            Aws(key, command) => write!(
+                text,
+                "\n# {what}\nAWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} aws --endpoint-url http://{address} --region {REGION} \
+                 {command}\n",
+                key.access_key_id, key.secret,
+            ),
+            Anonymous(path) => write!(text, "\n# {what}\ncurl -sw '%{{http_code}}\\n' http://{address}/{path}\n"),
+        };
     }
     text.push_str("\nCtrl-C stops it.");
     text

@@ -19,16 +19,15 @@ fn the_sandboxs_commands_do_what_its_banner_says() {
     let address = free_address();
     let mut sandbox = start_sandbox(directory.path(), address);
     let banner = sandbox.stdout();
-    assert!(banner.contains("not yet enforced"), "{banner}");
 
     let lines: Vec<_> = banner.lines().collect();
     let steps: Vec<_> = lines
         .windows(2)
         .filter_map(|pair| Some((pair[0].strip_prefix("# ")?, pair[1])))
-        .filter(|(_, command)| command.contains("aws "))
+        .filter(|(_, command)| command.contains("aws ") || command.starts_with("curl "))
         .collect();
     let told: Vec<_> = steps.iter().map(|(what, _)| what.split([' ', ',']).next().unwrap()).collect();
-    for status in ["204", "403", "405", "the"] {
+    for status in ["200", "204", "400", "403", "405", "the"] {
         assert!(told.contains(&status), "the banner shows no {status}:\n{banner}");
     }
     let mut last_put = "";
@@ -36,6 +35,12 @@ fn the_sandboxs_commands_do_what_its_banner_says() {
         let Finished { code, stdout, stderr } = paste(command, directory.path());
         let mut words = what.split([' ', ':']);
         match (words.next().unwrap(), words.next().unwrap()) {
+            (status, error_code) if command.starts_with("curl ") => {
+                assert!(stdout.ends_with(&format!("{status}\n")), "{what}\n{command}\n{stdout}{stderr}");
+                assert_eq!(stdout.contains("<Code>"), status == "403", "{what}\n{command}\n{stdout}");
+                assert!(status != "403" || stdout.contains(error_code), "{what}\n{command}\n{stdout}");
+            }
+            ("200", _) => assert!(code == Some(0) && !stdout.is_empty(), "{what}\n{command}\n{stdout}{stderr}"),
             ("204", _) => assert!(code == Some(0) && stdout.is_empty(), "{what}\n{command}\n{stdout}{stderr}"),
             ("the", _) => {
                 let policy = last_put.split('\'').nth(1).unwrap();
@@ -115,7 +120,7 @@ time_out = "3s"
 auth = "forward"
 
 [policy]
-enforcement = "enforce"
+enforcement = "on"
 
 [identity]
 file = "identities.toml"
@@ -129,7 +134,7 @@ idle_timeout = "soon"
         let refused = run(binary().args([command, "--config"]).arg(&config), SOON);
         assert_eq!(refused.code, Some(1), "{command}: {refused:?}");
         for (line, word) in
-            [(2, "nowhere"), (6, "time_out"), (7, "forward"), (10, "enforce"), (16, "soon")].map(|(line, word)| {
+            [(2, "nowhere"), (6, "time_out"), (7, "forward"), (10, "on"), (16, "soon")].map(|(line, word)| {
                 assert!(text.lines().nth(line - 1).unwrap().contains(word), "the test's own text");
                 (format!("proxy.toml:{line}"), word)
             })
