@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use super::condition::{ConditionKey, Key, Name, ip_address};
+use super::condition::{ConditionKey, Key, KeySet, Name, ip_address};
 
 /// The condition keys of a request and their values.
 ///
@@ -27,6 +27,7 @@ pub struct Context<'c> {
     others: Vec<(Key, Values<'c>)>,
     /// `aws:SourceIp`, where its one value is an address: read once, however many conditions ask.
     source_ip: Option<IpAddr>,
+    settled: KeySet,
 }
 
 #[derive(Clone, Debug)]
@@ -38,7 +39,13 @@ enum Values<'c> {
 
 impl Default for Context<'_> {
     fn default() -> Self {
-        Self { positions: [0; ConditionKey::COUNT], values: Vec::new(), others: Vec::new(), source_ip: None }
+        Self {
+            positions: [0; ConditionKey::COUNT],
+            values: Vec::new(),
+            others: Vec::new(),
+            source_ip: None,
+            settled: KeySet::default(),
+        }
     }
 }
 
@@ -86,6 +93,17 @@ impl<'c> Context<'c> {
             Some((_, present)) => present.add(value.into()),
             None => self.others.push((key, Values::One(value.into()))),
         }
+    }
+
+    /// Says that the request continues another, which was granted what it asks for under this key: the key has no value
+    /// now, and what is demanded of it has been met. A test of it holds in a statement that allows, and not in one that
+    /// denies.
+    pub fn settle(&mut self, key: ConditionKey) {
+        self.settled.insert(key);
+    }
+
+    pub(super) fn is_settled(&self, key: ConditionKey) -> bool {
+        self.settled.contains(key)
     }
 
     fn put(&mut self, key: Key, values: Values<'c>) {

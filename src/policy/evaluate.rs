@@ -99,7 +99,7 @@ impl Policy {
             && covers(statement)
             && hearing.asked.insert(at)
             && let Some(via) = statement.effect.concerns(request.principal)
-            && statement.condition.missed(request).is_none()
+            && statement.condition.missed(request, statement.effect.denies()).is_none()
         {
             hearing.tally.count(at, statement, via);
         }
@@ -290,7 +290,7 @@ impl Statement {
                 Resources::Outside(_) => Missed::NotResource,
             });
         }
-        match self.condition.missed(request) {
+        match self.condition.missed(request, self.effect.denies()) {
             Some(test) => Err(Missed::Condition(FailedTest::new(&test.written, &test.key))),
             None => Ok(via),
         }

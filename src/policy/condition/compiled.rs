@@ -109,9 +109,13 @@ impl Condition {
         keys
     }
 
-    /// The first test that does not hold.
-    pub(in crate::policy) fn missed(&self, request: &AccessRequest<'_>) -> Option<&Test> {
-        self.tests.iter().find(|test| !test.holds(request))
+    /// The first test that does not hold. What was [settled](crate::policy::Context::settle) before holds for a grant, and
+    /// not for a denial.
+    pub(in crate::policy) fn missed(&self, request: &AccessRequest<'_>, denies: bool) -> Option<&Test> {
+        self.tests.iter().find(|test| match test.key.as_listed() {
+            Some(key) if request.context.is_settled(key) => denies,
+            _ => !test.holds(request),
+        })
     }
 }
 

@@ -275,6 +275,37 @@ async fn conditions_are_held_against_the_request() {
 }
 
 #[tokio::test]
+async fn what_was_asked_of_an_upload_is_not_asked_of_its_parts() {
+    let stack = preserving()
+        .with_policy(
+            r#"{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/bob"},"Action":"s3:PutObject","Resource":"arn:aws:s3:::photos/*",
+                "Condition":{"StringEquals":{"s3:x-amz-storage-class":"STANDARD_IA"}}},
+               {"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::photos/*",
+                "Condition":{"StringNotEquals":{"s3:x-amz-server-side-encryption":"AES256"}}},
+               {"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::photos/*",
+                "Condition":{"Null":{"s3:if-none-match":"true"},"Bool":{"s3:ObjectCreationOperation":"true"}}}"#,
+        )
+        .await;
+    let class = ("x-amz-storage-class", "STANDARD_IA");
+    let encryption = ("x-amz-server-side-encryption", "AES256");
+    let new = ("if-none-match", "*");
+    for (method, target, headers, verdict) in [
+        ("POST", "/photos/a?uploads", &[class, encryption][..], "200"),
+        ("POST", "/photos/a?uploads", &[class], DENIED),
+        ("POST", "/photos/a?uploads", &[encryption], DENIED),
+        ("PUT", "/photos/a?uploadId=1&partNumber=1", &[], "200"),
+        ("PUT", "/photos/a?uploadId=1&partNumber=1", &[("x-amz-server-side-encryption", "aws:kms")], DENIED),
+        ("POST", "/photos/a?uploadId=1", &[new], "200"),
+        // Not said when an upload begins, but when it ends.
+        ("POST", "/photos/a?uploadId=1", &[], DENIED),
+        ("PUT", "/photos/a", &[class, encryption, new], "200"),
+        ("PUT", "/photos/a", &[class, new], DENIED),
+    ] {
+        assert_eq!(stack.verdict("bob", method, target, headers).await, verdict, "{method} {target} {headers:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_store_is_asked_only_what_a_policy_asks() {
     let statement = r#"{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*",
         "Condition":{"StringEquals":{"s3:ExistingObjectTag/team":"blue"}}}"#;
