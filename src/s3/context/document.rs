@@ -21,9 +21,10 @@ Every condition key that Amazon lists for S3, and every global one. Made from th
 - What an upload or a body says of tags and locks must be plain: a tag given twice, a mode other than `GOVERNANCE` and
   `COMPLIANCE`, a date that is not ISO 8601, or XML with elements that Amazon does not have is refused before anything is
   decided.
-- What is asked of an object when its multipart upload begins (encryption, ACL, tags, locks, storage class, redirect) was
-  granted then: it is not asked of the parts and of their completion, which cannot say it again. A test of such a key
-  holds there in a statement that allows, and not in one that denies.
+- How an object is encrypted is said when its multipart upload begins, and was granted then: it is not asked of the parts
+  and of their completion, which cannot say it again. A test of such a key holds there in a statement that allows, and
+  not in one that denies. An ACL, tags and the like are asked of every request, as Amazon does: a policy that demands
+  them lets no parts through, unless it spares them by `s3:ObjectCreationOperation`.
 - Of a copy, what is asked of the source has the source's version, tags and owner, and what is asked of the destination
   the others.
 

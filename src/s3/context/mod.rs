@@ -69,26 +69,10 @@ use super::error::{ErrorCode, S3Error};
 use super::operation::Operation;
 use crate::policy::{AccountId, Action, ConditionKey, Context, KeySet};
 
-/// What is asked of the object-to-be when its multipart upload begins, and cannot be said again with its parts.
-const SETTLED_BEFORE_PARTS: [ConditionKey; 18] = [
-    ConditionKey::named("s3:RequestObjectTag"),
-    ConditionKey::named("s3:RequestObjectTagKeys"),
-    ConditionKey::named("s3:object-lock-event-hold"),
-    ConditionKey::named("s3:object-lock-event-hold-duration-days"),
-    ConditionKey::named("s3:object-lock-legal-hold"),
-    ConditionKey::named("s3:object-lock-mode"),
-    ConditionKey::named("s3:object-lock-remaining-retention-days"),
-    ConditionKey::named("s3:object-lock-retain-until-date"),
-    ConditionKey::named("s3:x-amz-acl"),
-    ConditionKey::named("s3:x-amz-grant-full-control"),
-    ConditionKey::named("s3:x-amz-grant-read"),
-    ConditionKey::named("s3:x-amz-grant-read-acp"),
-    ConditionKey::named("s3:x-amz-grant-write"),
-    ConditionKey::named("s3:x-amz-grant-write-acp"),
+/// What is said when a multipart upload begins, and can't be said again with its parts.
+const SETTLED_BEFORE_PARTS: [ConditionKey; 2] = [
     ConditionKey::named("s3:x-amz-server-side-encryption"),
     ConditionKey::named("s3:x-amz-server-side-encryption-aws-kms-key-id"),
-    ConditionKey::named("s3:x-amz-storage-class"),
-    ConditionKey::named("s3:x-amz-website-redirect-location"),
 ];
 /// Said with every part, and not when they are put together.
 const CUSTOMER_ALGORITHM: ConditionKey = ConditionKey::named("s3:x-amz-server-side-encryption-customer-algorithm");
@@ -222,9 +206,9 @@ impl<'r> RequestFacts<'r> {
         context
     }
 
-    /// Whether this was asked, and granted, when the multipart upload began that the request continues. Amazon holds a
-    /// policy such as "no upload without encryption" against the upload and not against each of its parts, which have no
-    /// header to say so; an upload's id is proof that it was made.
+    /// Whether this was asked, and granted, when the multipart upload began that the request continues. Amazon's "no upload
+    /// without encryption" lets large files through, whose parts have no header to say so: they are encrypted as the
+    /// upload is, and its id is proof that it was made. Of ACLs the like is not so: Amazon denies the parts.
     fn is_settled(&self, key: ConditionKey) -> bool {
         let continues = match self.operation {
             Operation::UploadPart | Operation::UploadPartCopy => SETTLED_BEFORE_PARTS.contains(&key),
@@ -237,8 +221,7 @@ impl<'r> RequestFacts<'r> {
     fn says(&self, key: ConditionKey) -> bool {
         match source(key) {
             Source::Header(name, _) | Source::Encryption(name, _) => self.head.headers.contains_key(name),
-            Source::RequestObjectTags | Source::RequestObjectTagKeys => self.head.headers.contains_key("x-amz-tagging"),
-            _ => self.details.values(key).next().is_some(),
+            _ => false,
         }
     }
 

@@ -279,30 +279,33 @@ async fn what_was_asked_of_an_upload_is_not_asked_of_its_parts() {
     let stack = preserving()
         .with_policy(
             r#"{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/bob"},"Action":"s3:PutObject","Resource":"arn:aws:s3:::photos/*",
-                "Condition":{"StringEquals":{"s3:x-amz-storage-class":"STANDARD_IA"}}},
+                "Condition":{"StringEqualsIfExists":{"s3:x-amz-server-side-encryption-aws-kms-key-id":"none"}}},
                {"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::photos/*",
                 "Condition":{"StringNotEquals":{"s3:x-amz-server-side-encryption":"AES256"}}},
                {"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::photos/*",
                 "Condition":{"Null":{"s3:if-none-match":"true"},"Bool":{"s3:ObjectCreationOperation":"true"}}}"#,
         )
         .await;
-    let class = ("x-amz-storage-class", "STANDARD_IA");
     let encryption = ("x-amz-server-side-encryption", "AES256");
     let new = ("if-none-match", "*");
     for (method, target, headers, verdict) in [
-        ("POST", "/photos/a?uploads", &[class, encryption][..], "200"),
-        ("POST", "/photos/a?uploads", &[class], DENIED),
-        ("POST", "/photos/a?uploads", &[encryption], DENIED),
+        ("POST", "/photos/a?uploads", &[encryption][..], "200"),
+        ("POST", "/photos/a?uploads", &[], DENIED),
         ("PUT", "/photos/a?uploadId=1&partNumber=1", &[], "200"),
         ("PUT", "/photos/a?uploadId=1&partNumber=1", &[("x-amz-server-side-encryption", "aws:kms")], DENIED),
         ("POST", "/photos/a?uploadId=1", &[new], "200"),
         // Not said when an upload begins, but when it ends.
         ("POST", "/photos/a?uploadId=1", &[], DENIED),
-        ("PUT", "/photos/a", &[class, encryption, new], "200"),
-        ("PUT", "/photos/a", &[class, new], DENIED),
+        ("PUT", "/photos/a", &[encryption, new], "200"),
+        ("PUT", "/photos/a", &[new], DENIED),
     ] {
         assert_eq!(stack.verdict("bob", method, target, headers).await, verdict, "{method} {target} {headers:?}");
     }
+    let acl = r#"{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/bob"},"Action":["s3:PutObject","s3:PutObjectAcl"],"Resource":"arn:aws:s3:::photos/*",
+                 "Condition":{"StringEquals":{"s3:x-amz-acl":"private"}}}"#;
+    let stack = preserving().with_policy(acl).await;
+    assert_eq!(stack.verdict("bob", "POST", "/photos/a?uploads", &[("x-amz-acl", "private")]).await, "200");
+    assert_eq!(stack.verdict("bob", "PUT", "/photos/a?uploadId=1&partNumber=1", &[]).await, DENIED, "as at Amazon");
 }
 
 #[tokio::test]
