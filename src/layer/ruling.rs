@@ -228,7 +228,14 @@ impl Hearing<'_> {
             // Nobody signed it, and nobody's list of buckets is none of ours.
             ruling.denied = Some(PolicyDenial::of("s3:ListAllMyBuckets", "*", DenialReason::Anonymous));
         }
+        if self.case.operation == Operation::CreateMultipartUpload && self.case.identity.is_none() {
+            // "Anonymous users cannot initiate multipart uploads", whatever a policy grants.
+            ruling.denied = Some(PolicyDenial::of("s3:PutObject", &self.resource(), DenialReason::Anonymous));
+        }
         for requirement in requirements {
+            if ruling.denied.is_some() {
+                break;
+            }
             let denied = match requirement {
                 Requirement::Access(access) => self.judge(&access, None).await?,
                 Requirement::AccessIf(fact, access) => match self.judge(&access, None).await? {
@@ -246,15 +253,22 @@ impl Hearing<'_> {
                 Requirement::Foreign(action) => Some(foreign(action)),
             };
             ruling.denied = ruling.denied.or(denied);
-            if ruling.denied.is_some() {
-                return Ok(ruling);
-            }
         }
-        if self.public_acl_is_blocked()? {
-            let resource = self.case.head.address.to_string();
-            ruling.denied = Some(PolicyDenial::of("acl", &resource, DenialReason::BlockPublicAcls));
+        if ruling.denied.is_none() && self.public_acl_is_blocked()? {
+            let is_buckets = self.case.operation == Operation::PutBucketAcl;
+            let action = if is_buckets { "s3:PutBucketAcl" } else { "s3:PutObjectAcl" };
+            ruling.denied = Some(PolicyDenial::of(action, &self.resource(), DenialReason::BlockPublicAcls));
         }
         Ok(ruling)
+    }
+
+    /// What the request is on, as an ARN.
+    fn resource(&self) -> String {
+        let bucket = self.case.head.address.bucket().map(BucketName::arn).unwrap_or_default();
+        match self.case.head.address.key().or(self.case.form.map(Form::key)) {
+            Some(key) => format!("{bucket}/{key}"),
+            None => bucket,
+        }
     }
 
     /// Whether one access is denied, and why.

@@ -275,6 +275,16 @@ async fn conditions_are_held_against_the_request() {
 }
 
 #[tokio::test]
+async fn nobody_unknown_begins_a_multipart_upload() {
+    let stack = resigning()
+        .with_policy(r#"{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::photos/*"}"#)
+        .await;
+    assert_eq!(stack.verdict("anonymous", "PUT", "/photos/a", &[]).await, "200");
+    assert_eq!(stack.verdict("anonymous", "POST", "/photos/a?uploads", &[]).await, DENIED);
+    assert_eq!(stack.verdict("bob", "POST", "/photos/a?uploads", &[]).await, "200");
+}
+
+#[tokio::test]
 async fn what_was_asked_of_an_upload_is_not_asked_of_its_parts() {
     let stack = preserving()
         .with_policy(
