@@ -14,7 +14,7 @@ use super::body::{Peeked, RequestBody};
 use super::bucket_list::{ask_plainly, filtered};
 use super::denied::{DenialCause, Denied, PolicyDenial};
 use super::held::{Bound, Held};
-use super::layer::{Enforcement, PassThrough};
+use super::layer::PassThrough;
 use super::policy_api::{EXPECTED_OWNER, SOURCE_EXPECTED_OWNER};
 use super::ruling::{Case, Ruling};
 use super::service::{Call, Exchange, Outcomes, Passage, Signed};
@@ -73,15 +73,7 @@ impl<S> Call<S> {
         let payload = self.exchange.payload(signed.as_ref())?;
         let taken = self.exchange.take(operation, payload, signed.as_ref(), body).await?;
         let ruling = self.exchange.ruling(&target, operation, signed.as_ref(), taken.content()).await?;
-        let by = signed.as_ref().map(|signed| &*signed.identity);
-        if let Some(denial) = &ruling.denied {
-            self.exchange.tell_denial(Some(operation), by, denial);
-            return Err(S3Error::new(ErrorCode::AccessDenied).into());
-        }
-        for denial in ruling.entries.iter().filter_map(|(_, denial)| denial.as_ref()) {
-            self.exchange.tell_denial(Some(operation), by, denial);
-        }
-        self.exchange.count(operation, "allowed");
+        self.exchange.follow(&ruling, operation, signed.as_ref().map(|signed| &*signed.identity))?;
         let passage = self.exchange.passage(&ruling, payload);
         self.exchange.leave_only_what_was_decided(&passage)?;
         match (operation, target.address.bucket().cloned(), taken) {
@@ -153,7 +145,7 @@ impl<S> Call<S> {
         let decidable = match Decidable::of(&self.exchange.parts, &self.exchange.shared) {
             Ok(decidable) => decidable,
             Err(error) => {
-                self.exchange.tell_refusal(None, None, &error);
+                self.exchange.tell_would_refuse(None, None, &error);
                 return body;
             }
         };
@@ -177,7 +169,7 @@ impl<S> Call<S> {
             None => (body, None),
         };
         if let Err((by, error)) = self.exchange.rehearse(&target, operation, taken).await {
-            self.exchange.tell_refusal(Some(operation), by.as_deref(), &error);
+            self.exchange.tell_would_refuse(Some(operation), by.as_deref(), &error);
         }
         body
     }
@@ -281,7 +273,7 @@ impl Exchange {
         let denials = ruling.denied.iter().chain(ruling.entries.iter().filter_map(|(_, denial)| denial.as_ref()));
         let mut denied = false;
         for denial in denials {
-            self.tell_denial(Some(operation), by.as_deref(), denial);
+            self.tell_would_deny(operation, by.as_deref(), denial);
             denied = true;
         }
         if !denied {
@@ -333,6 +325,23 @@ impl Exchange {
         .await
     }
 
+    /// Tells what was ruled.
+    ///
+    /// # Errors
+    /// `AccessDenied`, where the request as a whole was denied.
+    fn follow(&self, ruling: &Ruling, operation: Operation, by: Option<&Identity>) -> Result<(), S3Error> {
+        let entries = ruling.entries.iter().filter_map(|(_, denial)| denial.as_ref());
+        let mut denied = false;
+        for denial in ruling.denied.iter().chain(entries) {
+            self.tell_denial(operation, by, denial);
+            denied = true;
+        }
+        if !denied {
+            self.count(operation, "allowed");
+        }
+        if ruling.denied.is_some() { Err(ErrorCode::AccessDenied.into()) } else { Ok(()) }
+    }
+
     /// As whom a granted request goes on: in the name of whose bucket it is, since that it may was decided here.
     pub(super) fn passage(&self, ruling: &Ruling, payload: PayloadMode) -> Passage {
         match self.shared.pass_through {
@@ -369,28 +378,30 @@ impl Exchange {
     }
 
     /// Tells of a denial, and counts it.
-    pub(super) fn tell_denial(&self, operation: Option<Operation>, by: Option<&Identity>, denial: &PolicyDenial) {
-        if let Some(operation) = operation {
-            self.count(operation, "denied");
-        }
-        self.tell(operation, by, DenialCause::Policies(Box::new(denial.clone())));
+    pub(super) fn tell_denial(&self, operation: Operation, by: Option<&Identity>, denial: &PolicyDenial) {
+        self.count(operation, "denied");
+        self.tell(true, Some(operation), by, DenialCause::Policies(Box::new(denial.clone())));
     }
 
-    /// Tells of a request that a dry run could not decide, and enforcing would refuse.
-    pub(super) fn tell_refusal(&self, operation: Option<Operation>, by: Option<&Identity>, error: &S3Error) {
-        metrics::counter!("portcullis_decisions_total",
-            "operation" => operation.map_or("none", Operation::name), "decision" => "refused", "mode" => self.mode())
-        .increment(1);
+    /// Tells of what a dry run lets pass, and enforcing would deny.
+    pub(super) fn tell_would_deny(&self, operation: Operation, by: Option<&Identity>, denial: &PolicyDenial) {
+        self.count(operation, "denied");
+        self.tell(false, Some(operation), by, DenialCause::Policies(Box::new(denial.clone())));
+    }
+
+    /// Tells of what a dry run could not decide, and enforcing would refuse.
+    pub(super) fn tell_would_refuse(&self, operation: Option<Operation>, by: Option<&Identity>, error: &S3Error) {
+        self.count_as(operation.map_or("none", Operation::name), "refused");
         let cause = DenialCause::Refused { code: error.code().name(), status: error.status().as_u16() };
-        self.tell(operation, by, cause);
+        self.tell(false, operation, by, cause);
     }
 
-    fn tell(&self, operation: Option<Operation>, by: Option<&Identity>, cause: DenialCause) {
+    fn tell(&self, enforced: bool, operation: Option<Operation>, by: Option<&Identity>, cause: DenialCause) {
         let Some(auditor) = &self.shared.denial_auditor else { return };
         (auditor.0)(&Denied {
             at: self.responder.now,
             request_id: self.responder.id.as_str().to_owned(),
-            enforced: self.shared.enforcement != Enforcement::Audit,
+            enforced,
             operation,
             by: by.and_then(|identity| identity.principal.arn().map(str::to_owned)),
             account: by.and_then(|identity| identity.principal.account()).map(|account| account.id.clone()),
@@ -400,13 +411,13 @@ impl Exchange {
     }
 
     pub(super) fn count(&self, operation: Operation, decision: &'static str) {
-        metrics::counter!("portcullis_decisions_total",
-            "operation" => operation.name(), "decision" => decision, "mode" => self.mode())
-        .increment(1);
+        self.count_as(operation.name(), decision);
     }
 
-    fn mode(&self) -> &'static str {
-        self.shared.enforcement.as_str()
+    fn count_as(&self, operation: &'static str, decision: &'static str) {
+        let mode = self.shared.enforcement.as_str();
+        metrics::counter!("portcullis_decisions_total", "operation" => operation, "decision" => decision, "mode" => mode)
+            .increment(1);
     }
 }
 

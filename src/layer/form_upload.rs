@@ -55,7 +55,7 @@ impl<S> Call<S> {
         let sender = self.exchange.sender(bucket, &peeked.form).await?;
         let ruling = self.exchange.form_ruling(target, &sender, &peeked.form, &peeked.head).await?;
         if let Some(denial) = &ruling.denied {
-            self.exchange.tell_denial(Some(Operation::PostObject), sender.identity.as_deref(), denial);
+            self.exchange.tell_denial(Operation::PostObject, sender.identity.as_deref(), denial);
             return Err(S3Error::new(ErrorCode::AccessDenied).into());
         }
         self.exchange.count(Operation::PostObject, "allowed");
@@ -113,7 +113,7 @@ impl<S> Call<S> {
             (Ok(()), None) => Err(ErrorCode::IncompleteBody.into()),
         };
         if let Err(error) = self.exchange.rehearse_form(target, form, &peeked.bytes).await {
-            self.exchange.tell_refusal(Some(Operation::PostObject), None, &error);
+            self.exchange.tell_would_refuse(Some(Operation::PostObject), None, &error);
         }
         body
     }
@@ -165,7 +165,7 @@ impl Exchange {
         let bucket = target.address.bucket().ok_or(S3Error::new(ErrorCode::MethodNotAllowed))?;
         let sender = self.sender(bucket, &form).await?;
         match self.form_ruling(target, &sender, &form, read).await?.denied {
-            Some(denial) => self.tell_denial(Some(Operation::PostObject), sender.identity.as_deref(), &denial),
+            Some(denial) => self.tell_would_deny(Operation::PostObject, sender.identity.as_deref(), &denial),
             None => self.count(Operation::PostObject, "allowed"),
         }
         Ok(())

@@ -208,7 +208,7 @@ impl Exchange {
         owner: &AccountId,
         headers: &HeaderMap,
     ) -> Result<(Signed, Permit), S3Error> {
-        let operation = Some(call.operation());
+        let operation = call.operation();
         let arn = bucket.arn();
         let Some(signed) = caller else {
             let denial = PolicyDenial::of(call.action().name(), &arn, DenialReason::Anonymous);
@@ -350,7 +350,7 @@ impl Exchange {
         let in_force = store.in_force(bucket).await.map_err(|error| unavailable(&error))?;
         if policy.is_public() && in_force.public_access_block.is_some_and(|block| block.block_public_policy) {
             let denial = PolicyDenial::of("s3:PutBucketPolicy", &bucket.arn(), DenialReason::BlockPublicPolicy);
-            self.tell_denial(Some(Operation::PutBucketPolicy), Some(&signed.identity), &denial);
+            self.tell_denial(Operation::PutBucketPolicy, Some(&signed.identity), &denial);
             return Err(S3Error::new(ErrorCode::AccessDenied)
                 .with_message("Public policies are blocked by the BlockPublicPolicy setting of the bucket.")
                 .into());

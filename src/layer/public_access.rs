@@ -116,7 +116,7 @@ impl Exchange {
             None => Ok(()),
             Some(denial) => {
                 let by = signed.map(|signed| &*signed.identity);
-                self.tell_denial(Some(call.operation()), by, &denial);
+                self.tell_denial(call.operation(), by, &denial);
                 Err(S3Error::new(ErrorCode::AccessDenied))
             }
         }

@@ -62,6 +62,13 @@ async fn a_dry_run_changes_nothing_of_what_passes() {
 }
 
 #[tokio::test]
+async fn policy_calls_are_no_part_of_a_dry_run() {
+    let stack = Stack::deciding(Enforcement::Audit, PassThrough::AsSent);
+    assert_eq!(stack.put(Caller("bob"), "{}").await.verdict(), DENIED);
+    assert!(stack.denials.lock().unwrap().pop().unwrap().enforced);
+}
+
+#[tokio::test]
 async fn a_dry_run_signs_nothing_anew_that_was_not_signed() {
     let stack = Stack::deciding(Enforcement::Audit, PassThrough::Verified);
     assert_eq!(stack.verdict("anonymous", "GET", "/photos/a", &[]).await, DENIED);
