@@ -19,7 +19,7 @@ use portcullis::server::shutdown::Drained;
 use portcullis::server::stack::{StackSettings, stack};
 use portcullis::store::memory::MemoryStore;
 use portcullis::upstream::{ClientSettings, Endpoint, UpstreamCredentials};
-use portcullis::{BoxError, BucketPolicyLayer, Handler};
+use portcullis::{BoxError, BucketPolicyLayer, Enforcement, Handler};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -137,11 +137,13 @@ impl Proxy {
     }
 }
 
-/// As the binary's, in front of a store that judges signatures itself.
+/// As the binary's, in front of a store that judges signatures itself. Nothing is enforced, so that every request passes.
 fn policies() -> BucketPolicyLayer {
     let owner = OneOwner::new(AccountId::parse("111122223333").unwrap());
     let handler = Handler::Store(Arc::new(MemoryStore::default()));
-    BucketPolicyLayer::builder(Arc::new(StaticCredentials::default()), Arc::new(owner), handler).build()
+    BucketPolicyLayer::builder(Arc::new(StaticCredentials::default()), Arc::new(owner), handler)
+        .with_enforcement(Enforcement::Off)
+        .build()
 }
 
 pub(crate) fn client_settings(store: SocketAddr, options: &Options) -> ClientSettings {
