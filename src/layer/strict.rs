@@ -3,7 +3,11 @@
 //! A decision counts for what the store then does. Where HTTP leaves room for two readings, and servers are known to
 //! differ, the request is refused before it is decided.
 
-use http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::HeaderValue;
+use http::header::{
+    CONNECTION, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
@@ -21,6 +25,20 @@ const OVERRIDES: [HeaderName; 7] = [
     HeaderName::from_static("x-rewrite-url"),
     HeaderName::from_static("x-original-host"),
     HeaderName::from_static("x-forwarded-host"),
+];
+
+/// Headers that speak of one connection by what they are (RFC 9110, section 7.6.1; RFC 7540, section 3.2.1): these may be
+/// named in `Connection`, and taken off with it.
+const OF_ONE_CONNECTION: [HeaderName; 9] = [
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
 ];
 
 /// The headers of a list, which some SDKs send one by one.
@@ -118,7 +136,26 @@ fn check_headers(headers: &HeaderMap) -> Result<(), S3Error> {
             return Err(argument(text, "", "The header must not be repeated."));
         }
     }
-    Ok(())
+    check_connection(headers)
+}
+
+/// What is named in `Connection` is not sent on: a header that counted for the decision would not be there for the store.
+/// RFC 9110 forbids to name such a header there (section 7.6.1).
+fn check_connection(headers: &HeaderMap) -> Result<(), S3Error> {
+    let is_for_the_store = |name: &HeaderName| headers.contains_key(name) && !OF_ONE_CONNECTION.contains(name);
+    let mut named = tokens(headers, &CONNECTION).filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok());
+    match named.find(is_for_the_store) {
+        Some(name) => {
+            Err(argument("Connection", name.as_str(), "A header for the store is not one of the connection."))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The members of a header that is a list, those that are text.
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let text = |value: &'a HeaderValue| value.to_str().unwrap_or_default();
+    headers.get_all(name).iter().flat_map(move |value| text(value).split(',')).map(str::trim)
 }
 
 /// Whether it may matter to a decision, or to what the store does, which of two headers of this name counts.
@@ -179,6 +216,10 @@ mod tests {
             ("/b/k", &[("x_amz_acl", "public-read")], Err("InvalidArgument")),
             ("/b/k", &[("x-amz_copy-source", "a/b")], Err("InvalidArgument")),
             ("/b/k", &[("if_match", "a")], Err("InvalidArgument")),
+            ("/b/k", &[("connection", "close, x-amz-acl")], Ok(())),
+            ("/b/k", &[("connection", "TE, upgrade"), ("te", "trailers"), ("upgrade", "h2c")], Ok(())),
+            ("/b/k", &[("connection", "close,\tX-Amz-Acl"), ("x-amz-acl", "private")], Err("InvalidArgument")),
+            ("/b/k", &[("connection", "te"), ("connection", "range"), ("range", "bytes=0-")], Err("InvalidArgument")),
         ] {
             assert_eq!(verdict(target, headers), verdict_of_it, "{target} {headers:?}");
         }
