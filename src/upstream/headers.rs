@@ -2,7 +2,9 @@
 //!
 //! Follows RFC 9110, sections 7.6.1 and 10.1.4.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, RANGE, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::uri::Authority;
 use http::{HeaderValue, Request};
 use http_body::Body;
@@ -67,10 +69,15 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// A header that `Connection` may take along. `Host` and `Content-Length` it may not, whatever it says: without them
-/// the message would mean something else.
+/// A header that `Connection` may take along. Those that S3 acts on it may not, whatever it says: without them the message
+/// would mean something else than was signed, and in a request that is signed anew nobody would notice.
 fn end_to_end(token: &str) -> Option<HeaderName> {
-    HeaderName::from_bytes(token.as_bytes()).ok().filter(|name| name != HOST && name != CONTENT_LENGTH)
+    HeaderName::from_bytes(token.as_bytes()).ok().filter(|name| !is_acted_on(name))
+}
+
+fn is_acted_on(name: &HeaderName) -> bool {
+    let begins = |prefix| name.as_str().starts_with(prefix);
+    *name == HOST || *name == AUTHORIZATION || *name == RANGE || begins("x-amz-") || begins("content-") || begins("if-")
 }
 
 fn takes_trailers(headers: &HeaderMap) -> bool {
@@ -102,8 +109,11 @@ mod tests {
             .uri("/b/k")
             .header("host", "b.s3.example.com")
             .header("connection", "close, X-Mine , host")
-            .header("connection", "te")
+            .header("connection", "te, Authorization, x-amz-acl, content-type, if-match, range")
             .header("x-mine", "1")
+            .header("x-amz-acl", "private")
+            .header("content-type", "text/plain")
+            .header("if-match", "\"a\"")
             .header("keep-alive", "timeout=5")
             .header("proxy-connection", "keep-alive")
             .header("proxy-authorization", "Basic eA==")
@@ -125,10 +135,13 @@ mod tests {
                 ("authorization", "AWS4-HMAC-SHA256 …".as_bytes()),
                 ("connection", b"te"),
                 ("content-length", b"3"),
+                ("content-type", b"text/plain"),
                 ("host", b"b.s3.example.com"),
+                ("if-match", b"\"a\""),
                 ("range", b"bytes=0-1"),
                 ("te", b"trailers"),
                 ("trailer", b"x-checksum"),
+                ("x-amz-acl", b"private"),
             ]
         );
     }
