@@ -41,6 +41,9 @@ const OF_ONE_CONNECTION: [HeaderName; 9] = [
     UPGRADE,
 ];
 
+/// Trailers that are no orders: a body's checksum, which is known only at its end.
+const CHECKSUMS: &str = "x-amz-checksum-";
+
 /// The headers of a list, which some SDKs send one by one.
 const LISTS: [&str; 2] = ["x-amz-object-attributes", "x-amz-optional-object-attributes"];
 
@@ -129,14 +132,15 @@ fn check_headers(headers: &HeaderMap) -> Result<(), S3Error> {
     for name in headers.keys() {
         let text = name.as_str();
         // CGI and its heirs, to which `-` and `_` are the same.
-        if text.contains('_') && decides_as_header(&text.replace('_', "-")) {
+        if text.contains('_') && decides_as_header(&dashed(text)) {
             return Err(argument(text, "", "A header's name is not written with underscores."));
         }
         if decides_as_header(text) && !LISTS.contains(&text) && headers.get_all(name).iter().nth(1).is_some() {
             return Err(argument(text, "", "The header must not be repeated."));
         }
     }
-    check_connection(headers)
+    check_connection(headers)?;
+    check_trailers(headers)
 }
 
 /// What is named in `Connection` is not sent on: a header that counted for the decision would not be there for the store.
@@ -152,6 +156,19 @@ fn check_connection(headers: &HeaderMap) -> Result<(), S3Error> {
     }
 }
 
+/// Some servers add trailers to the headers once they have read the body, and by then it is decided. What is not announced
+/// is not sent on.
+fn check_trailers(headers: &HeaderMap) -> Result<(), S3Error> {
+    let is_order = |name: &&str| {
+        let dashed = dashed(name);
+        (decides_as_header(&dashed) || overrides(&dashed)) && !begins(&dashed, CHECKSUMS)
+    };
+    match tokens(headers, &TRAILER).find(is_order) {
+        Some(name) => Err(argument("Trailer", name, "The header must not come as a trailer.")),
+        None => Ok(()),
+    }
+}
+
 /// The members of a header that is a list, those that are text.
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let text = |value: &'a HeaderValue| value.to_str().unwrap_or_default();
@@ -161,6 +178,15 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
 /// Whether it may matter to a decision, or to what the store does, which of two headers of this name counts.
 fn decides_as_header(name: &str) -> bool {
     (begins(name, "x-amz-") && !begins(name, "x-amz-meta-")) || name == IF_MATCH || name == IF_NONE_MATCH
+}
+
+fn overrides(name: &str) -> bool {
+    OVERRIDES.iter().any(|header| name == header)
+}
+
+/// The name as a header's, whatever it is made of.
+fn dashed(name: &str) -> String {
+    name.replace('_', "-").to_ascii_lowercase()
 }
 
 fn begins(name: &str, prefix: &str) -> bool {
@@ -220,6 +246,10 @@ mod tests {
             ("/b/k", &[("connection", "TE, upgrade"), ("te", "trailers"), ("upgrade", "h2c")], Ok(())),
             ("/b/k", &[("connection", "close,\tX-Amz-Acl"), ("x-amz-acl", "private")], Err("InvalidArgument")),
             ("/b/k", &[("connection", "te"), ("connection", "range"), ("range", "bytes=0-")], Err("InvalidArgument")),
+            ("/b/k", &[("trailer", "x-amz-checksum-sha256, x-sum, x-amz-meta-a")], Ok(())),
+            ("/b/k", &[("trailer", "x-sum, X-Amz-Acl")], Err("InvalidArgument")),
+            ("/b/k", &[("trailer", "x-sum"), ("trailer", "if_match")], Err("InvalidArgument")),
+            ("/b/k", &[("trailer", "X-HTTP-Method_Override")], Err("InvalidArgument")),
         ] {
             assert_eq!(verdict(target, headers), verdict_of_it, "{target} {headers:?}");
         }
