@@ -5,8 +5,8 @@
 
 use http::HeaderValue;
 use http::header::{
-    CONNECTION, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
@@ -16,15 +16,20 @@ use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::operation::{Query, decides, is_known_parameter, valued_subresource};
 
 /// Headers by which one server tells another that a request is for another method, path or host than it says. Nothing
-/// here reads them, and no store behind may.
-const OVERRIDES: [HeaderName; 7] = [
+/// here reads them, and no store behind may. `Forwarded` (RFC 7239) is among them for its `host`.
+const OVERRIDES: [HeaderName; 12] = [
     HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-http-method-override"),
     HeaderName::from_static("x-method-override"),
     HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-original-uri"),
     HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-uri"),
     HeaderName::from_static("x-original-host"),
     HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-host"),
+    HeaderName::from_static("forwarded"),
 ];
 
 /// Headers that speak of one connection by what they are (RFC 9110, section 7.6.1; RFC 7540, section 3.2.1): these may be
@@ -95,6 +100,11 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     for name in &OVERRIDES {
         headers.remove(name);
     }
+    let is_override = |name: &&HeaderName| name.as_str().contains('_') && overrides(&dashed(name.as_str()));
+    let spelt_otherwise: Vec<HeaderName> = headers.keys().filter(is_override).cloned().collect();
+    for name in spelt_otherwise {
+        headers.remove(name);
+    }
 }
 
 fn check_query(raw: &str, query: &Query<'_>) -> Result<(), S3Error> {
@@ -132,8 +142,11 @@ fn check_headers(headers: &HeaderMap) -> Result<(), S3Error> {
     for name in headers.keys() {
         let text = name.as_str();
         // CGI and its heirs, to which `-` and `_` are the same.
-        if text.contains('_') && decides_as_header(&dashed(text)) {
-            return Err(argument(text, "", "A header's name is not written with underscores."));
+        if text.contains('_') {
+            let dashed = dashed(text);
+            if decides_as_header(&dashed) || CONTENT_LENGTH == *dashed || TRANSFER_ENCODING == *dashed {
+                return Err(argument(text, "", "A header's name is not written with underscores."));
+            }
         }
         if decides_as_header(text) && !LISTS.contains(&text) && headers.get_all(name).iter().nth(1).is_some() {
             return Err(argument(text, "", "The header must not be repeated."));
@@ -175,9 +188,13 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
     headers.get_all(name).iter().flat_map(move |value| text(value).split(',')).map(str::trim)
 }
 
-/// Whether it may matter to a decision, or to what the store does, which of two headers of this name counts.
+/// Whether it may matter to a decision, or to what the store does, which of two headers of this name counts. With
+/// `Content-Type` a form is read in one way or another.
 fn decides_as_header(name: &str) -> bool {
-    (begins(name, "x-amz-") && !begins(name, "x-amz-meta-")) || name == IF_MATCH || name == IF_NONE_MATCH
+    (begins(name, "x-amz-") && !begins(name, "x-amz-meta-"))
+        || name == IF_MATCH
+        || name == IF_NONE_MATCH
+        || name == CONTENT_TYPE
 }
 
 fn overrides(name: &str) -> bool {
@@ -242,6 +259,9 @@ mod tests {
             ("/b/k", &[("x_amz_acl", "public-read")], Err("InvalidArgument")),
             ("/b/k", &[("x-amz_copy-source", "a/b")], Err("InvalidArgument")),
             ("/b/k", &[("if_match", "a")], Err("InvalidArgument")),
+            ("/b/k", &[("content-type", "a/b"), ("content-type", "a/b")], Err("InvalidArgument")),
+            ("/b/k", &[("content_length", "1")], Err("InvalidArgument")),
+            ("/b/k", &[("transfer_encoding", "chunked")], Err("InvalidArgument")),
             ("/b/k", &[("connection", "close, x-amz-acl")], Ok(())),
             ("/b/k", &[("connection", "TE, upgrade"), ("te", "trailers"), ("upgrade", "h2c")], Ok(())),
             ("/b/k", &[("connection", "close,\tX-Amz-Acl"), ("x-amz-acl", "private")], Err("InvalidArgument")),
@@ -279,12 +299,22 @@ mod tests {
     #[test]
     fn no_header_speaks_for_another_method_path_or_host() {
         let mut headers = HeaderMap::new();
-        for name in ["x-http-method-override", "x-forwarded-host", "x-original-url", "x-forwarded-for", "range"] {
+        for name in [
+            "x-http-method-override",
+            "x_http-method_override",
+            "x-forwarded-host",
+            "x_forwarded_host",
+            "forwarded",
+            "x-original-url",
+            "x-forwarded-for",
+            "x_of_some_store",
+            "range",
+        ] {
             headers.insert(HeaderName::from_static(name), "x".parse().unwrap());
         }
         strip(&mut headers);
         let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["range", "x-forwarded-for"]);
+        assert_eq!(left, ["range", "x-forwarded-for", "x_of_some_store"]);
     }
 }
