@@ -64,8 +64,10 @@ pub(super) fn check(parts: &Parts, query: &Query<'_>) -> Result<(), S3Error> {
 /// Which keys a request that is decided may name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyRule {
-    /// All but those with a segment `.` or `..`. To S3 these are letters like others; but a store that keeps its objects
-    /// in files, or a web server before it, takes `home/a/../b` for `home/b`, and what was decided was `home/a/../b`.
+    /// All but those with a segment `.` or `..`, or with a null. To S3 these are letters like others; but a store that keeps
+    /// its objects in files, or a web server before it, takes `home/a/../b` for `home/b`, and what was decided was
+    /// `home/a/../b`. Some take `\` for a slash, servlets forget what follows a `;` in a segment, and to C a name ends at
+    /// the null.
     #[default]
     NoDots,
     /// Those that are the path of one file as well: without an empty segment, too, since to such a store `a//b`, `/a/b`
@@ -81,12 +83,12 @@ impl KeyRule {
     pub(super) fn check(self, key: &ObjectKey, may_be_folder: bool) -> Result<(), S3Error> {
         let text = key.as_str();
         let path = if may_be_folder { text.strip_suffix('/').unwrap_or(text) } else { text };
+        let is_dots = |part: &str| matches!(part.split(';').next(), Some("." | ".."));
         let is_ambiguous = |segment: &str| match segment {
-            "." | ".." => true,
             "" => self == Self::OneFile,
-            _ => false,
+            segment => segment.split('\\').any(is_dots),
         };
-        if path.split('/').any(is_ambiguous) {
+        if text.contains('\0') || path.split('/').any(is_ambiguous) {
             return Err(S3Error::new(ErrorCode::InvalidURI)
                 .with_message("The key could be taken for another, so it is not supported while policies are enforced.")
                 .with_field("URI", text));
@@ -288,6 +290,12 @@ mod tests {
             ("a/../b", false, false, false),
             ("a/./b", false, false, false),
             ("a/../", false, false, false),
+            ("a;b/c;..", true, true, true),
+            ("a/..;/b", false, false, false),
+            ("a/.;x=y", false, false, false),
+            ("a\\b\\...", true, true, true),
+            ("a\\..\\b", false, false, false),
+            ("a\0b", false, false, false),
         ] {
             let key = ObjectKey::parse(key).unwrap();
             let good = |rule: KeyRule, folder| rule.check(&key, folder).is_ok();
