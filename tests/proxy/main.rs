@@ -1,5 +1,6 @@
 //! The proxy on real sockets, with clients and stores that show the very bytes.
 //!
+//! - `enforced`: policies that are enforced, and what is tried against them
 //! - `facts`: what a decision asks the store, and what its answers mean
 //! - `heads`: request lines and headers, in both directions
 //! - `bodies`: lengths, chunks, trailers, `Expect`, large ones
@@ -19,6 +20,7 @@
 
 mod aborts;
 mod bodies;
+mod enforced;
 mod facts;
 mod heads;
 mod limits;

@@ -252,7 +252,12 @@ impl Wire {
 
     /// Ends what this side sends; it still reads.
     pub(crate) async fn half_close(&mut self) {
-        self.stream.shutdown().await.unwrap();
+        self.try_half_close().await.unwrap();
+    }
+
+    /// Fails when the other side has closed with a reset.
+    pub(crate) async fn try_half_close(&mut self) -> std::io::Result<()> {
+        self.stream.shutdown().await
     }
 
     /// Closes with a reset, as a process that dies with unread data does.
@@ -269,6 +274,16 @@ impl Wire {
             }
             assert!(self.more().await.is_none(), "the connection ended within a head: {:?}", self.text());
         }
+    }
+
+    /// So many bytes; none where the connection ends before.
+    pub(crate) async fn try_bytes(&mut self, count: usize) -> Option<Vec<u8>> {
+        while self.buffer.len() < count {
+            if self.more().await.is_some() {
+                return None;
+            }
+        }
+        Some(self.buffer.drain(..count).collect())
     }
 
     /// So many bytes.
