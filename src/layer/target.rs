@@ -59,6 +59,10 @@ impl Decidable {
         // A browser's preflight is nothing that is decided, and has the query of the request it asks about.
         if operation != Operation::CorsPreflight {
             strict::check(parts, &query)?;
+            // To a servlet what follows is no part of the path. Written anew it is `%3B`, which everybody reads alike.
+            if shared.pass_through == PassThrough::AsSent && parts.uri.path().contains(';') {
+                return Err(S3Error::new(ErrorCode::InvalidURI).with_field("URI", parts.uri.path()));
+            }
         }
         let route = Route::of_operation(operation, &shared.handler);
         Ok(Self { target: Target { address, style, route, is_decided: true }, operation })

@@ -70,6 +70,19 @@ async fn a_store_of_files_is_never_asked_for_a_key_that_is_another_file() {
 }
 
 #[tokio::test]
+async fn no_parameter_of_a_path_makes_it_another_to_a_servlet() {
+    let deny = r#"{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::photos/secret"}"#;
+    let preserved = preserving().with_policy(deny).await;
+    assert_eq!(preserved.verdict("dan", "GET", "/photos/secret", &[]).await, DENIED);
+    assert_eq!(preserved.verdict("dan", "GET", "/photos/secret;x", &[]).await, "400 InvalidURI");
+    assert_eq!(preserved.verdict("dan", "GET", "/photos/secret%3Bx", &[]).await, "200");
+    let anew = resigning().with_policy(deny).await;
+    assert_eq!(anew.verdict("dan", "GET", "/photos/secret;x", &[]).await, "200");
+    let (seen, _) = anew.seen.lock().unwrap().pop().unwrap();
+    assert_eq!(seen.extensions().get::<portcullis::s3::forward::Resign>().unwrap().path, "/photos/secret%3Bx");
+}
+
+#[tokio::test]
 async fn no_spelling_of_a_query_asks_for_more_than_is_granted() {
     for stack in [preserving(), resigning()] {
         let stack = stack.with_policy(HOME).await;
