@@ -168,6 +168,24 @@ async fn no_header_makes_it_another_request() {
 }
 
 #[tokio::test]
+async fn a_header_that_stops_on_the_way_is_not_decided_on() {
+    let encrypted = r#"{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::photos/*",
+        "Condition":{"StringEquals":{"s3:x-amz-server-side-encryption":"AES256"}}}"#;
+    for stack in [preserving(), resigning()] {
+        let stack = stack.with_policy(encrypted).await;
+        let sse = ("x-amz-server-side-encryption", "AES256");
+        for (connection, verdict) in [
+            ("keep-alive", "200"),
+            ("x-amz-server-side-encryption", "400 InvalidArgument"),
+            ("close, X-Amz-Server-Side-Encryption", "400 InvalidArgument"),
+        ] {
+            let found = stack.verdict("anonymous", "PUT", "/photos/a", &[sse, ("connection", connection)]).await;
+            assert_eq!(found, verdict, "{connection}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_header_added_to_a_signed_request_is_refused() {
     let stack = preserving();
     for (name, value) in [
