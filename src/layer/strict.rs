@@ -3,6 +3,8 @@
 //! A decision counts for what the store then does. Where HTTP leaves room for two readings, and servers are known to
 //! differ, the request is refused before it is decided.
 
+use std::borrow::Cow;
+
 use http::HeaderValue;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, PROXY_AUTHENTICATE,
@@ -31,6 +33,26 @@ const OVERRIDES: [HeaderName; 12] = [
     HeaderName::from_static("x-host"),
     HeaderName::from_static("forwarded"),
 ];
+
+/// How the headers begin by which stores take orders that S3 does not know, and for which there is no action. To
+/// OpenStack Swift `X-Copy-From` is a copy, `X-Object-Manifest` and `X-Symlink-Target` make an object of others, and
+/// `X-Container-Read` is an ACL, and its S3 API hands on what it does not know; `x-minio-force-delete` and
+/// `x-rustfs-force-delete` delete a bucket with all that is in it.
+const STORES_OWN: [&str; 10] = [
+    "x-account-",
+    "x-container-",
+    "x-copy-from",
+    "x-delete-",
+    "x-history-location",
+    "x-minio-",
+    "x-object-",
+    "x-rustfs-",
+    "x-symlink-",
+    "x-versions-",
+];
+
+/// How the metadata begins for which an upload is an archive that some stores unpack: into objects that nobody decided on.
+const UNPACKS: [&str; 2] = ["x-amz-meta-snowball-", "x-amz-meta-minio-snowball-"];
 
 /// Headers that speak of one connection by what they are (RFC 9110, section 7.6.1; RFC 7540, section 3.2.1): these may be
 /// named in `Connection`, and taken off with it.
@@ -99,12 +121,12 @@ impl KeyRule {
 
 /// Takes off the headers that could make a store do something else.
 pub(super) fn strip(headers: &mut HeaderMap) {
-    for name in &OVERRIDES {
-        headers.remove(name);
-    }
-    let is_override = |name: &&HeaderName| name.as_str().contains('_') && overrides(&dashed(name.as_str()));
-    let spelt_otherwise: Vec<HeaderName> = headers.keys().filter(is_override).cloned().collect();
-    for name in spelt_otherwise {
+    let is_order = |name: &&HeaderName| {
+        let name = plain(name);
+        overrides(&name) || STORES_OWN.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let orders: Vec<HeaderName> = headers.keys().filter(is_order).cloned().collect();
+    for name in orders {
         headers.remove(name);
     }
 }
@@ -149,6 +171,9 @@ fn check_headers(headers: &HeaderMap) -> Result<(), S3Error> {
             if decides_as_header(&dashed) || CONTENT_LENGTH == *dashed || TRANSFER_ENCODING == *dashed {
                 return Err(argument(text, "", "A header's name is not written with underscores."));
             }
+        }
+        if UNPACKS.iter().any(|prefix| plain(name).starts_with(prefix)) {
+            return Err(argument(text, "", "Archives are not unpacked while policies are enforced."));
         }
         if decides_as_header(text) && !LISTS.contains(&text) && headers.get_all(name).iter().nth(1).is_some() {
             return Err(argument(text, "", "The header must not be repeated."));
@@ -201,6 +226,12 @@ fn decides_as_header(name: &str) -> bool {
 
 fn overrides(name: &str) -> bool {
     OVERRIDES.iter().any(|header| name == header)
+}
+
+/// The name as CGI and its heirs read it, to which `-` and `_` are the same.
+fn plain(name: &HeaderName) -> Cow<'_, str> {
+    let text = name.as_str();
+    if text.contains('_') { Cow::Owned(dashed(text)) } else { Cow::Borrowed(text) }
 }
 
 /// The name as a header's, whatever it is made of.
@@ -263,6 +294,8 @@ mod tests {
             ("/b/k", &[("if_match", "a")], Err("InvalidArgument")),
             ("/b/k", &[("content-type", "a/b"), ("content-type", "a/b")], Err("InvalidArgument")),
             ("/b/k", &[("content_length", "1")], Err("InvalidArgument")),
+            ("/b/k", &[("x-amz-meta-snowball-auto-extract", "true")], Err("InvalidArgument")),
+            ("/b/k", &[("x-amz-meta-minio_snowball-prefix", "x")], Err("InvalidArgument")),
             ("/b/k", &[("transfer_encoding", "chunked")], Err("InvalidArgument")),
             ("/b/k", &[("connection", "close, x-amz-acl")], Ok(())),
             ("/b/k", &[("connection", "TE, upgrade"), ("te", "trailers"), ("upgrade", "h2c")], Ok(())),
@@ -317,6 +350,14 @@ mod tests {
             "x-forwarded-for",
             "x_of_some_store",
             "range",
+            "x-copy-from",
+            "x_copy_from",
+            "x-copy-from-account",
+            "x-object-manifest",
+            "x-symlink-target",
+            "x-container-read",
+            "x-minio-force-delete",
+            "x-copyright",
         ] {
             headers.insert(HeaderName::from_static(name), "x".parse().unwrap());
         }

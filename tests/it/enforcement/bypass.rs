@@ -186,6 +186,23 @@ async fn a_header_that_stops_on_the_way_is_not_decided_on() {
 }
 
 #[tokio::test]
+async fn orders_that_only_some_stores_know_do_not_reach_them() {
+    for stack in [preserving(), resigning()] {
+        for name in
+            ["x-copy-from", "x_copy_from", "x-object-manifest", "x-minio-force-delete", "x_http_method_override"]
+        {
+            let mut sent = signed(Caller("root"), request("PUT", "/photos/a", &[], "")).await;
+            sent.headers_mut().insert(name, "theirs/a".parse().unwrap());
+            assert_eq!(stack.send(sent).await.verdict(), "200", "{name}");
+            let (seen, _) = stack.seen.lock().unwrap().pop().unwrap();
+            assert!(!seen.headers().contains_key(name), "{name}");
+        }
+        let unpacked = &[("x-amz-meta-snowball-auto-extract", "true")];
+        assert_eq!(stack.verdict("root", "PUT", "/photos/a.tar", unpacked).await, "400 InvalidArgument");
+    }
+}
+
+#[tokio::test]
 async fn a_header_added_to_a_signed_request_is_refused() {
     let stack = preserving();
     for (name, value) in [
