@@ -21,6 +21,7 @@ use super::held::{Bound, Held};
 use super::layer::{Handler, PassThrough};
 use super::locks::BucketGuard;
 use super::service::{Call, Exchange, Outcomes, Signed};
+use super::strict;
 use super::target::{Route, Target};
 use crate::auth::authorize::{Denial, Permit, authorize_policy_call, would_lock_out};
 use crate::ownership::{Ownership, OwnershipError};
@@ -437,6 +438,7 @@ impl Exchange {
         signed: &Signed,
         body: &[u8],
     ) -> Result<(), S3Error> {
+        strict::strip(&mut self.parts.headers);
         // What was read already needs no leave to be sent; a body that was not asked for does not go on.
         for name in [EXPECT, TRANSFER_ENCODING] {
             self.parts.headers.remove(name);

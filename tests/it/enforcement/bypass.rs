@@ -203,6 +203,18 @@ async fn orders_that_only_some_stores_know_do_not_reach_them() {
 }
 
 #[tokio::test]
+async fn a_policy_call_that_goes_on_is_the_call_that_was_decided() {
+    for pass_through in [PassThrough::AsSent, PassThrough::Verified] {
+        let stack = Stack::forwarding(pass_through, None);
+        let mut sent = signed(Caller("root"), request("GET", "/photos?policy", &[], "")).await;
+        sent.headers_mut().insert("x-http-method-override", "DELETE".parse().unwrap());
+        assert_eq!(stack.send(sent).await.verdict(), "200");
+        let (seen, _) = stack.seen.lock().unwrap().pop().unwrap();
+        assert!(!seen.headers().contains_key("x-http-method-override"));
+    }
+}
+
+#[tokio::test]
 async fn a_header_added_to_a_signed_request_is_refused() {
     let stack = preserving();
     for (name, value) in [
