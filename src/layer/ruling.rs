@@ -131,12 +131,17 @@ impl Exchange {
             Standing::Own(account) => Some(account.clone()),
             Standing::Closed(_) => None,
         };
-        let hearing = Hearing { exchange: self, case, details: &details, target: &target, source: source.as_ref() };
-        let mut ruling = hearing.hear(requirements).await?;
-        ruling.account = account;
-        if ruling.denied.is_none() && case.operation == Operation::CreateBucket {
-            self.refuse_others_bucket(case, ruling.account.as_ref()).await?;
+        let hearing = |target| Hearing { exchange: self, case, details: &details, target, source: source.as_ref() };
+        let mut ruling = hearing(&target).hear(requirements.clone()).await?;
+        if ruling.denied.is_none()
+            && case.operation == Operation::CreateBucket
+            && let Some(bucket) = case.head.address.bucket()
+            && self.refuse_others_bucket(bucket, account.as_ref()).await?
+        {
+            // Made once more it stays as it is, or gets another ACL: that must suit its policy and its owner as well.
+            ruling = hearing(&self.standing(bucket).await?).hear(requirements).await?;
         }
+        ruling.account = account;
         Ok(ruling)
     }
 
@@ -166,12 +171,15 @@ impl Exchange {
     }
 
     /// Who makes a bucket that another account has would, at a store that knows us alone, be told it is theirs already,
-    /// and perhaps change it.
-    async fn refuse_others_bucket(&self, case: &Case<'_>, account: Option<&AccountId>) -> Result<(), S3Error> {
-        let Some(bucket) = case.head.address.bucket() else { return Ok(()) };
+    /// and perhaps change it. Whether it is the account's own, and there.
+    pub(super) async fn refuse_others_bucket(
+        &self,
+        bucket: &BucketName,
+        account: Option<&AccountId>,
+    ) -> Result<bool, S3Error> {
         match self.shared.owners.owner(bucket).await.map_err(unresolved)? {
-            Ownership::NoSuchBucket => Ok(()),
-            Ownership::Account(owner) if Some(&owner) == account => Ok(()),
+            Ownership::NoSuchBucket => Ok(false),
+            Ownership::Account(owner) if Some(&owner) == account => Ok(true),
             Ownership::Account(_) | Ownership::Unknown => {
                 Err(S3Error::new(ErrorCode::BucketAlreadyExists).with_field("BucketName", bucket.as_str()))
             }
@@ -373,14 +381,16 @@ impl Hearing<'_> {
 
     /// `BlockPublicAcls`: no ACL opens to the public what the bucket's owner wants closed.
     fn public_acl_is_blocked(&self) -> Result<bool, S3Error> {
-        use Operation::{CopyObject, CreateMultipartUpload, PostObject, PutBucketAcl, PutObject, PutObjectAcl};
+        use Operation::{
+            CopyObject, CreateBucket, CreateMultipartUpload, PostObject, PutBucketAcl, PutObject, PutObjectAcl,
+        };
         let Standing::Bucket(InForce { block: PublicAccessBlock { block_public_acls: true, .. }, .. }) = self.target
         else {
             return Ok(false);
         };
         let by_headers = acl::grants_public_access(self.case.head.headers);
         match self.case.operation {
-            PutObject | CopyObject | CreateMultipartUpload => Ok(by_headers),
+            PutObject | CopyObject | CreateBucket | CreateMultipartUpload => Ok(by_headers),
             PutObjectAcl | PutBucketAcl => {
                 let body = self.case.body.unwrap_or_default();
                 Ok(by_headers || (!body.trim_ascii().is_empty() && acl::body_grants_public_access(body)?))

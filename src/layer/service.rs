@@ -275,6 +275,10 @@ impl<S> Call<S> {
         let body = self.exchange.place(&target, passage, held)?;
         let shared = Arc::clone(&self.exchange.shared);
         let _turn = shared.locks.lock(&bucket).await;
+        if target.is_decided {
+            // Since it was decided, somebody else may have made it.
+            self.exchange.refuse_others_bucket(&bucket, creator.as_ref()).await?;
+        }
         let existed = match shared.owners.exists(&bucket).await {
             Ok(existed) => existed,
             Err(error) => {

@@ -1,9 +1,19 @@
 //! Policies that change while requests are decided: each by one of them, and after a change is acknowledged by the new one.
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use portcullis::RequestBody;
+use tokio::sync::{Notify, Semaphore};
+use tower::{ServiceExt, service_fn};
+use tower_layer::Layer;
+
 use super::super::support::stack::Stack;
-use super::super::support::{Caller, request, signed};
+use super::super::support::{Answer, Caller, request, signed};
 use super::{DENIED, preserving};
 
 /// A policy that lets bob do this one of the two things that a copy is.
@@ -70,4 +80,36 @@ async fn none_is_decided_by_the_old_policy_after_the_new_one_is_acknowledged() {
         assert_eq!(stack.put(Caller("root"), &shut).await.verdict(), "204");
         assert_eq!(stack.verdict("bob", "GET", "/photos/a", &[]).await, DENIED);
     }
+}
+
+#[tokio::test]
+async fn of_two_who_make_one_bucket_the_second_is_told_it_is_the_others() {
+    let stack = super::resigning();
+    let (made, go_on) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let calls = Arc::new(AtomicUsize::new(0));
+    let inner = {
+        let (owners, made, go_on, calls) =
+            (Arc::clone(&stack.owners), Arc::clone(&made), Arc::clone(&go_on), Arc::clone(&calls));
+        service_fn(move |request: Request<RequestBody<Full<Bytes>>>| {
+            let (owners, made, go_on) = (Arc::clone(&owners), Arc::clone(&made), Arc::clone(&go_on));
+            calls.fetch_add(1, Ordering::Relaxed);
+            async move {
+                made.notify_one();
+                drop(go_on.acquire().await);
+                owners.store_did(&request.into_parts().0);
+                Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+            }
+        })
+    };
+    let make = async |caller| {
+        let sent = signed(Caller(caller), request("PUT", "/fresh", &[], "")).await;
+        Answer::of(stack.layer.layer(inner.clone()).oneshot(sent).await.unwrap()).await.verdict()
+    };
+    let second = async {
+        made.notified().await;
+        // Decided while there is no such bucket, and then waiting for its turn.
+        tokio::join!(make("stranger"), async { go_on.add_permits(2) }).0
+    };
+    assert_eq!(tokio::join!(make("root"), second), ("200".to_owned(), "409 BucketAlreadyExists".to_owned()));
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
 }

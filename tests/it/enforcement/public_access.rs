@@ -128,3 +128,17 @@ async fn block_public_acls_refuses_them() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_bucket_made_once_more_is_held_against_what_is_in_force_for_it() {
+    let stack = resigning();
+    let public = &[("x-amz-acl", "public-read")][..];
+    assert_eq!(stack.verdict("root", "PUT", "/photos", public).await, "200");
+    stack.block("root", &["BlockPublicAcls"]).await;
+    assert_eq!(stack.verdict("root", "PUT", "/photos", public).await, DENIED);
+    assert_eq!(stack.verdict("root", "PUT", "/fresh", public).await, "200");
+    let shut = r#"{"Effect":"Deny","Principal":{"AWS":"arn:aws:iam::111122223333:user/dan"},"Action":"s3:PutBucketAcl","Resource":"arn:aws:s3:::photos"}"#;
+    let stack = resigning().with_policy(shut).await;
+    assert_eq!(stack.verdict("dan", "PUT", "/photos", &[("x-amz-acl", "log-delivery-write")]).await, DENIED);
+    assert_eq!(stack.verdict("dan", "PUT", "/photos", &[]).await, "200");
+}
