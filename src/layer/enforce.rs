@@ -70,6 +70,12 @@ impl<S> Call<S> {
         R::Error: Into<BoxError>,
     {
         let signed = self.exchange.authenticate().await?;
+        if signed.is_none() && self.exchange.query()?.names().any(|name| name.starts_with("response-")) {
+            // Signed anew the store would take it, and serve a public object as whatever a stranger's link says it is.
+            return Err(S3Error::new(ErrorCode::InvalidRequest)
+                .with_message("Request specific response headers cannot be used for anonymous GET requests.")
+                .into());
+        }
         let payload = self.exchange.payload(signed.as_ref())?;
         let taken = self.exchange.take(operation, payload, signed.as_ref(), body).await?;
         let ruling = self.exchange.ruling(&target, operation, signed.as_ref(), taken.content()).await?;
