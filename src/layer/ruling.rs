@@ -296,7 +296,7 @@ impl Hearing<'_> {
         let identity = self.case.identity.map_or(&[][..], |identity| &identity.policies);
         let policies = Policies { identity, bucket: policy, owner };
         let keys = policies.condition_keys(principal);
-        let tags = self.tags(access, keys).await?;
+        let tags = self.tags(access, entry, keys).await?;
         let subject = match (access.subject, self.source, entry) {
             (AccessSubject::Service, ..) => Subject::Service,
             (AccessSubject::Bucket, ..) => Subject::Bucket,
@@ -341,7 +341,7 @@ impl Hearing<'_> {
     }
 
     /// What the store knows of the object or bucket, where a policy in force asks.
-    async fn tags(&self, access: &Access, keys: KeySet) -> Result<Tags, S3Error> {
+    async fn tags(&self, access: &Access, entry: Option<&ObjectToDelete>, keys: KeySet) -> Result<Tags, S3Error> {
         let mut tags = Tags::default();
         let asks = |key: ConditionKey| keys.contains(key) && key.supports(access.action);
         let address = self.case.head.address;
@@ -350,8 +350,12 @@ impl Hearing<'_> {
                 Some((&source.bucket, &source.key, source.version_id.as_deref()))
             }
             (AccessSubject::Object, _) => {
-                let version = self.case.head.query.get("versionId");
-                address.bucket().zip(address.key()).map(|(bucket, key)| (bucket, key, version))
+                let (key, version) = match (entry, self.case.form) {
+                    (Some(entry), _) => (Some(&entry.key), entry.version_id.as_deref()),
+                    (None, Some(form)) => (Some(form.key()), None),
+                    (None, None) => (address.key(), self.case.head.query.get("versionId")),
+                };
+                address.bucket().zip(key).map(|(bucket, key)| (bucket, key, version))
             }
             _ => None,
         };

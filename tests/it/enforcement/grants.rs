@@ -441,3 +441,36 @@ async fn a_public_object_is_served_as_it_is() {
         assert_eq!(stack.verdict("root", "GET", page, &[]).await, "200");
     }
 }
+
+/// A browser's upload of `photos/k`, with these fields.
+fn form(fields: &[(&str, &str)], headers: &[(&str, &str)]) -> http::Request<http_body_util::Full<bytes::Bytes>> {
+    let field = |(name, value): &(&str, &str)| {
+        format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let fields: String = [("key", "k")].iter().chain(fields).map(field).collect();
+    let file = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\ndata\r\n--x--\r\n";
+    let mut request = request("POST", "/photos", headers, format!("{fields}{file}"));
+    request.headers_mut().insert("content-type", "multipart/form-data; boundary=x".parse().unwrap());
+    request
+}
+
+const UPLOADS: &str = r#"{"Effect":"Allow","Principal":"*","Action":["s3:PutObject","s3:PutObjectAcl"],"Resource":"arn:aws:s3:::photos/*"}"#;
+
+#[tokio::test]
+async fn the_tags_of_what_a_form_or_an_entry_names_are_asked_for() {
+    let secret = r#"{"Effect":"Deny","Principal":"*","Action":["s3:PutObjectAcl","s3:GetObject"],"Resource":"arn:aws:s3:::photos/*",
+        "Condition":{"StringEquals":{"s3:ExistingObjectTag/secret":"yes"}}}"#;
+    let all = UPLOADS.replace("s3:PutObject\"", "s3:*Object\"");
+    for (tag, verdict, denials) in [("no", "200", 0), ("yes", DENIED, 1)] {
+        let stack = preserving().with_policy(&format!("{all},{secret}")).await;
+        stack.facts.tags.lock().unwrap().push(("secret".to_owned(), tag.to_owned()));
+        assert_eq!(stack.send(form(&[("acl", "private")], &[])).await.verdict(), verdict, "{tag}");
+        let body = "<Delete><Object><Key>k</Key><VersionId>v</VersionId><ETag>e</ETag></Object></Delete>";
+        let version = all.replace("s3:*Object", "s3:*Object*");
+        let stack = preserving().with_policy(&format!("{version},{secret}")).await;
+        stack.facts.tags.lock().unwrap().push(("secret".to_owned(), tag.to_owned()));
+        stack.send(request("POST", "/photos?delete", &[], body)).await;
+        assert_eq!(stack.denials.lock().unwrap().len(), denials, "{tag}");
+        assert_eq!(*stack.facts.asked.lock().unwrap(), ["tags of photos/k v"]);
+    }
+}
