@@ -83,6 +83,8 @@ impl<S> Call<S> {
         };
         let headers = &mut self.exchange.parts.headers;
         strict::strip(headers);
+        // Of a form its fields were decided, and no signature covers these.
+        strict::strip_amazons(headers);
         // What was read already needs no leave to be sent.
         headers.remove(EXPECT);
         let (body, fault) = RequestBody::form(peeked, head, sender.size);

@@ -131,6 +131,14 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     }
 }
 
+/// Takes off every header by which S3 is told what to do with an upload, in either spelling.
+pub(super) fn strip_amazons(headers: &mut HeaderMap) {
+    let of_amazon: Vec<HeaderName> = headers.keys().filter(|name| plain(name).starts_with("x-amz-")).cloned().collect();
+    for name in of_amazon {
+        headers.remove(name);
+    }
+}
+
 fn check_query(raw: &str, query: &Query<'_>) -> Result<(), S3Error> {
     // Some servers split parameters at `;`, too.
     let hidden = raw.split(';').skip(1).flat_map(|rest| rest.split('&').next()).find(|part| {

@@ -223,6 +223,9 @@ const ANNOTATION_DIRECTIVE: HeaderName = HeaderName::from_static("x-amz-object-a
 const BYPASS_GOVERNANCE: HeaderName = HeaderName::from_static("x-amz-bypass-governance-retention");
 const OBJECT_LOCK_ENABLED: HeaderName = HeaderName::from_static("x-amz-bucket-object-lock-enabled");
 
+/// How the names of what holds an object until an event begin: headers, and fields of a form.
+const EVENT_HOLD: &str = "x-amz-object-lock-event-hold";
+
 /// Headers whose values decide which actions are needed: with two of them, a store could follow the other.
 const DECIDING_HEADERS: [HeaderName; 6] = [
     COPY_SOURCE,
@@ -329,7 +332,7 @@ impl<'r> Facts<'r> {
             When::AclNotPrivate => (other_than("x-amz-acl", b"private") || header_begins("x-amz-grant-")).into(),
             When::Retention => (header("x-amz-object-lock-mode")
                 || header("x-amz-object-lock-retain-until-date")
-                || header_begins("x-amz-object-lock-event-hold"))
+                || header_begins(EVENT_HOLD))
             .into(),
             When::LegalHold => header("x-amz-object-lock-legal-hold").into(),
             When::BypassGovernance => is(&BYPASS_GOVERNANCE, "true").into(),
@@ -352,7 +355,11 @@ impl<'r> Facts<'r> {
             When::FormAcl => field("acl").into(),
             When::FormTagging => field("tagging").into(),
             When::FormRetention => {
-                (field("x-amz-object-lock-mode") || field("x-amz-object-lock-retain-until-date")).into()
+                let event_hold = |form: &Form| form.iter().any(|(name, _)| name.starts_with(EVENT_HOLD));
+                (field("x-amz-object-lock-mode")
+                    || field("x-amz-object-lock-retain-until-date")
+                    || self.form.as_ref().is_some_and(event_hold))
+                .into()
             }
             When::FormLegalHold => field("x-amz-object-lock-legal-hold").into(),
         }

@@ -85,7 +85,7 @@ conditions! {
     EntryETag "with an `ETag` other than `*`"
     FormAcl "form field `acl`"
     FormTagging "form field `tagging`"
-    FormRetention "form field `x-amz-object-lock-mode` or `x-amz-object-lock-retain-until-date`"
+    FormRetention "form field `x-amz-object-lock-mode`, `x-amz-object-lock-retain-until-date` or `x-amz-object-lock-event-hold*`"
     FormLegalHold "form field `x-amz-object-lock-legal-hold`"
 }
 

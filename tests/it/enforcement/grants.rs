@@ -457,6 +457,19 @@ fn form(fields: &[(&str, &str)], headers: &[(&str, &str)]) -> http::Request<http
 const UPLOADS: &str = r#"{"Effect":"Allow","Principal":"*","Action":["s3:PutObject","s3:PutObjectAcl"],"Resource":"arn:aws:s3:::photos/*"}"#;
 
 #[tokio::test]
+async fn of_a_form_the_store_sees_what_was_decided() {
+    let stack = preserving().with_policy(UPLOADS).await;
+    let headers = [("x-amz-acl", "public-read"), ("x-amz-tagging", "a=b"), ("x-amz-copy-source", "theirs/a")];
+    assert_eq!(stack.send(form(&[], &headers)).await.verdict(), "200");
+    let (seen, _) = stack.seen.lock().unwrap().pop().unwrap();
+    let left: Vec<_> = seen.headers().keys().filter(|name| name.as_str().starts_with("x-amz-")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    let hold = [("x-amz-object-lock-event-hold", "ON")];
+    assert_eq!(stack.send(form(&hold, &[])).await.verdict(), DENIED, "a retention, which is not granted");
+    assert_eq!(stack.seen(), 0);
+}
+
+#[tokio::test]
 async fn the_tags_of_what_a_form_or_an_entry_names_are_asked_for() {
     let secret = r#"{"Effect":"Deny","Principal":"*","Action":["s3:PutObjectAcl","s3:GetObject"],"Resource":"arn:aws:s3:::photos/*",
         "Condition":{"StringEquals":{"s3:ExistingObjectTag/secret":"yes"}}}"#;
