@@ -372,6 +372,6 @@ mod tests {
         strip(&mut headers);
         let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["range", "x-forwarded-for", "x_of_some_store"]);
+        assert_eq!(left, ["range", "x-copyright", "x-forwarded-for", "x_of_some_store"]);
     }
 }
