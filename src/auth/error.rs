@@ -94,9 +94,9 @@ pub enum AuthError {
     Date(String),
     /// Headers that had to be signed and were not.
     HeadersNotSigned(Vec<HeaderName>),
-    /// An access key that nobody has. For the one who looks keys up.
+    /// An access key that nobody has, for the one who looks keys up; or a session's, without the token that is part of it.
     UnknownAccessKey(AccessKeyId),
-    /// A session token that is missing, wrong, or not called for.
+    /// A session token that is wrong, or not called for.
     Token,
     /// Signed at a time more than fifteen minutes from ours.
     TooSkewed {

@@ -256,8 +256,8 @@ impl Presented {
     /// `keys` spares deriving the same signing key for every request; one for the whole process is right.
     ///
     /// # Errors
-    /// Those of [`check`](Self::check), then [`AuthError::Token`] for a session token that is missing, wrong or not
-    /// called for, then [`AuthError::SignatureDoesNotMatch`].
+    /// Those of [`check`](Self::check), then [`AuthError::UnknownAccessKey`] for a session's key without its token and
+    /// [`AuthError::Token`] for a token that is wrong or not called for, then [`AuthError::SignatureDoesNotMatch`].
     pub fn verify(
         &self,
         parts: &Parts,
@@ -270,10 +270,7 @@ impl Presented {
         if credential.access_key_id != *self.access_key_id() {
             return Err(AuthError::UnknownAccessKey(self.access_key_id().clone()));
         }
-        // The comparison of two secrets takes constant time.
-        if credential.session_token != self.token {
-            return Err(AuthError::Token);
-        }
+        check_token(credential, self.token.as_ref())?;
         let known = keys.get(&self.scope, &credential.secret);
         let key = known.clone().unwrap_or_else(|| SigningKey::derive(&credential.secret, &self.scope));
         if !self.matches(parts, &key) {
@@ -401,4 +398,15 @@ fn single<'a>(parts: &'a Parts, name: &HeaderName) -> Result<Option<&'a HeaderVa
 fn single_text<'a>(parts: &'a Parts, name: &HeaderName) -> Result<Option<&'a str>, AuthError> {
     let value = single(parts, name)?;
     value.map(|v| v.to_str().map(str::trim).map_err(|_| AuthError::HeaderText(name.clone()))).transpose()
+}
+
+/// Holds the token that came with a key against the one that belongs to it. To S3 a session's key is, without its token,
+/// a key that nobody has.
+fn check_token(credential: &Credential, token: Option<&SecretKey>) -> Result<(), AuthError> {
+    match (&credential.session_token, token) {
+        (Some(_), None) => Err(AuthError::UnknownAccessKey(credential.access_key_id.clone())),
+        // The comparison of two secrets takes constant time.
+        (expected, token) if expected.as_ref() != token => Err(AuthError::Token),
+        _ => Ok(()),
+    }
 }

@@ -101,8 +101,9 @@ impl PresentedForm {
     /// `keys` spares deriving the same signing key for every request; one for the whole process is right.
     ///
     /// # Errors
-    /// A [`FormFault`] for a region that is not ours, [`AuthError::Token`] for a session token that is missing, wrong or
-    /// not called for, then [`FormFault::SignatureDoesNotMatch`].
+    /// A [`FormFault`] for a region that is not ours, [`AuthError::UnknownAccessKey`] for a session's key without its
+    /// token, [`AuthError::Token`] for a token that is wrong or not called for, then
+    /// [`FormFault::SignatureDoesNotMatch`].
     pub fn verify(&self, credential: &Credential, region: &str, keys: &SigningKeys) -> Result<VerifiedForm, AuthError> {
         if self.scope.region() != region {
             let fault = CredentialFault::Region { given: self.scope.region().to_owned(), expected: region.to_owned() };
@@ -111,10 +112,7 @@ impl PresentedForm {
         if credential.access_key_id != *self.access_key_id() {
             return Err(AuthError::UnknownAccessKey(self.access_key_id().clone()));
         }
-        // The comparison of two secrets takes constant time.
-        if credential.session_token != self.token {
-            return Err(AuthError::Token);
-        }
+        super::check_token(credential, self.token.as_ref())?;
         let known = keys.get(&self.scope, &credential.secret);
         let key = known.clone().unwrap_or_else(|| SigningKey::derive(&credential.secret, &self.scope));
         if !signature::equal(&key.sign(&[self.policy.as_bytes()]), &self.signature) {
@@ -308,7 +306,7 @@ mod tests {
         }
         for (credential, region, code) in [
             (credential("other", None), "us-east-1", "SignatureDoesNotMatch"),
-            (credential(SECRET, Some("t")), "us-east-1", "InvalidToken"),
+            (credential(SECRET, Some("t")), "us-east-1", "InvalidAccessKeyId"),
             (right, "eu-west-1", "InvalidArgument"),
         ] {
             let error = S3Error::from(verify(&form(&[]), &credential, region).unwrap_err());

@@ -539,7 +539,7 @@ fn a_presigned_url_counts_until_it_expires() {
 #[test]
 fn a_session_needs_its_own_token() {
     let answer = verify_at(&get_object(&[]), &credential(Some("session")), at(0));
-    assert_eq!(answer.err(), Some(AuthError::Token), "the token is missing");
+    assert_eq!(answer.err(), Some(AuthError::UnknownAccessKey(AccessKeyId::new(KEY))), "the token is missing");
 }
 
 #[test]
