@@ -3,7 +3,8 @@
 //! - `contract.rs`: the contract of `PUT`, `GET` and `DELETE ?policy`, over the embedded store and over Garage, in
 //!   `preserve` and in `resign`;
 //! - `forward.rs`: the same with `handler = "forward"`, over a store that answers `?policy` itself (`moto_server`);
-//! - `passthrough.rs`: all other traffic on Garage: the aws CLI's file commands, multipart, odd keys, streams;
+//! - `passthrough.rs`: all other traffic on Garage, unenforced: the aws CLI's file commands, multipart, odd keys, streams;
+//! - `enforcement.rs`: policies enforced, on Garage and other stores: what they grant works, and nothing else passes;
 //! - `durability.rs`: concurrent writers, and `kill -9` between them;
 //! - `bad_input.rs`: broken and stalled requests, over raw sockets;
 //! - `command_line.rs`: `sandbox`, `check`, `policy validate`, `debug classify`;
@@ -19,6 +20,7 @@ mod bad_input;
 mod command_line;
 mod contract;
 mod durability;
+mod enforcement;
 mod forward;
 mod operations;
 mod passthrough;

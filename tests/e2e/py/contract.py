@@ -202,7 +202,9 @@ table.row(
 table.row(
     "an unknown key",
     (403, "InvalidAccessKeyId"),
-    lambda: outcome(lambda: client(("GK00000000000000000000beef", "0" * 64)).put_bucket_policy(Bucket=B, Policy=PLAIN)),
+    lambda: outcome(
+        lambda: client(("GK00000000000000000000beef", "0" * 64, None)).put_bucket_policy(Bucket=B, Policy=PLAIN)
+    ),
 )
 for claim, minutes, expected in [
     ("a clock 16 minutes slow", -16, (403, "RequestTimeTooSkewed")),

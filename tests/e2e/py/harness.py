@@ -22,10 +22,11 @@ import botocore.auth
 import botocore.config
 import botocore.crt.auth
 import botocore.exceptions
+import botocore.signers
 
 E2E = json.loads(os.environ["PORTCULLIS_E2E"])
 ENDPOINT, STORE, REGION, AUTH = E2E["endpoint"], E2E["store"], E2E["region"], E2E["auth"]
-KEYS = E2E["keys"]
+KEYS = E2E["keys"]  # name: [access key id, secret, session token or None]
 ACME, GLOBEX = E2E["acme"], E2E["globex"]
 TIMEOUT = 60
 EMPTY = hashlib.sha256(b"").hexdigest()
@@ -35,16 +36,17 @@ EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 def client(who, endpoint=None, secret=None, **config):
-    """A boto3 client that signs as `who` (a name, a (key, secret) pair, or None for nobody) and never retries."""
+    """A boto3 client that signs as `who`, a name, a (key, secret, token), or None for nobody. It never retries."""
     config.setdefault("s3", {"addressing_style": "path"})
     config.setdefault("signature_version", "s3v4" if who else botocore.UNSIGNED)
-    key, known_secret = (KEYS[who] if isinstance(who, str) else who) if who else (None, None)
+    key, known_secret, token = (KEYS[who] if isinstance(who, str) else who) if who else (None, None, None)
     return boto3.client(
         "s3",
         endpoint_url=endpoint or ENDPOINT,
         region_name=REGION,
         aws_access_key_id=key,
         aws_secret_access_key=secret or known_secret,
+        aws_session_token=token,
         config=botocore.config.Config(
             retries={"total_max_attempts": 1}, connect_timeout=TIMEOUT, read_timeout=TIMEOUT, **config
         ),
@@ -55,7 +57,7 @@ def make_bucket(name):
     """A bucket of acme's that everybody's key may use at the store."""
     if E2E["backend"] == "garage":
         garage("bucket", "create", name)
-        for key, _ in KEYS.values():
+        for key, *_ in KEYS.values():
             garage("bucket", "allow", "--read", "--write", "--owner", name, "--key", key)
     else:
         client("acme-root").create_bucket(Bucket=name)
@@ -68,7 +70,7 @@ def garage(*arguments):
 
 def aws(who, *arguments, endpoint=None, check=True, **environment):
     """Runs the aws CLI as `who`."""
-    key, secret = KEYS[who]
+    key, secret, token = KEYS[who]
     result = subprocess.run(
         [E2E["aws"], "--endpoint-url", endpoint or ENDPOINT, *arguments],
         capture_output=True,
@@ -78,6 +80,7 @@ def aws(who, *arguments, endpoint=None, check=True, **environment):
             **os.environ,
             "AWS_ACCESS_KEY_ID": key,
             "AWS_SECRET_ACCESS_KEY": secret,
+            **({"AWS_SESSION_TOKEN": token} if token else {}),
             "AWS_DEFAULT_REGION": REGION,
             "AWS_MAX_ATTEMPTS": "1",
             **environment,
@@ -114,6 +117,12 @@ def policy(*statements, **more):
 def harmless(bucket, marker="Harmless"):
     """A valid policy that grants nothing the tests care about, told apart by its marker."""
     return policy(statement(bucket, principal=root(ACME), Sid=marker))
+
+
+def in_force(bucket, *statements, who="acme-root"):
+    """Puts these statements in force, by the root of the account that owns the bucket."""
+    answer = client(who).put_bucket_policy(Bucket=bucket, Policy=policy(*statements))
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] in (200, 204), answer
 
 
 # --- outcomes
@@ -178,12 +187,12 @@ def check_headers(headers):
 
 @contextlib.contextmanager
 def at(moment):
-    """Moves botocore's clock, that of both its signers."""
+    """Moves botocore's clock: that of both its signers, and the one by which forms expire."""
 
     def moved(remove_tzinfo=True):
         return moment.replace(tzinfo=None) if remove_tzinfo else moment
 
-    modules = [botocore.auth, botocore.crt.auth]
+    modules = [botocore.auth, botocore.crt.auth, botocore.signers]
     before = [module.get_current_datetime for module in modules]
     for module in modules:
         module.get_current_datetime = moved
@@ -220,13 +229,14 @@ class Answer:
         return ET.fromstring(self.body).findtext("Message")
 
     def brief(self):
-        return self.status if self.status < 300 else (self.status, self.code)
+        """The status; of an error with a body its code as well."""
+        return self.status if self.status < 300 or not self.body else (self.status, self.code)
 
 
-def send(method, target, body=b"", headers=None, endpoint=None, host=None):
-    """One request exactly as given: `target` goes on the wire untouched."""
+def send(method, target, body=b"", headers=None, endpoint=None, host=None, source="127.0.0.1"):
+    """One request exactly as given: `target` goes on the wire untouched. `source` is the address it is sent from."""
     address = urllib.parse.urlsplit(endpoint or ENDPOINT)
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=TIMEOUT)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=TIMEOUT, source_address=(source, 0))
     # Only here does http.client refuse odd targets; what is sent is our own affair.
     connection._validate_path = lambda path: None
     connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
@@ -245,7 +255,7 @@ class Signer:
     """Signature Version 4 for one request."""
 
     def __init__(self, who, moment=None, region=None):
-        self.key, self.secret = KEYS[who] if isinstance(who, str) else who
+        self.key, self.secret, self.token = KEYS[who] if isinstance(who, str) else who
         self.stamp = (moment or now()).strftime("%Y%m%dT%H%M%SZ")
         self.scope = f"{self.stamp[:8]}/{region or REGION}/s3/aws4_request"
         signing_key = f"AWS4{self.secret}".encode()
@@ -267,6 +277,7 @@ class Signer:
             "host": host or urllib.parse.urlsplit(ENDPOINT).netloc,
             "x-amz-date": self.stamp,
             "x-amz-content-sha256": payload_hash,
+            **({"x-amz-security-token": self.token} if self.token else {}),
         }
         signed = sorted(lower)
         canonical = "\n".join(
@@ -301,13 +312,25 @@ class Signer:
         return self._mac(self.signing_key, text).hex()
 
 
-def signed(who, method, target, body=b"", headers=None, endpoint=None, host=None, payload_hash=None, moment=None):
-    """Signs and sends; `payload_hash` replaces the body's own."""
+def signed(
+    who,
+    method,
+    target,
+    body=b"",
+    headers=None,
+    endpoint=None,
+    host=None,
+    payload_hash=None,
+    moment=None,
+    unsigned=None,
+    source="127.0.0.1",
+):
+    """Signs and sends; `payload_hash` replaces the body's own, and `unsigned` are headers beside the signed ones."""
     address = urllib.parse.urlsplit(endpoint or ENDPOINT)
     host = host or address.netloc
     payload_hash = payload_hash or hashlib.sha256(body).hexdigest()
-    headers = Signer(who, moment).sign(method, target, payload_hash, headers, host)
-    return send(method, target, body, headers, endpoint, host)
+    headers = Signer(who, moment).sign(method, target, payload_hash, headers, host) | (unsigned or {})
+    return send(method, target, body, headers, endpoint, host, source)
 
 
 def chunked(who, target, body, mode, trailer=None, headers=None, endpoint=None, spoil=lambda framed: framed, size=64):

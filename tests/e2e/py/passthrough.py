@@ -230,7 +230,9 @@ if AUTH == "resign":
     table.row(
         "an unknown key",
         (403, "InvalidAccessKeyId"),
-        lambda: outcome(lambda: client(("GK00000000000000000000beef", "0" * 64)).get_object(Bucket=B, Key="after")),
+        lambda: outcome(
+            lambda: client(("GK00000000000000000000beef", "0" * 64, None)).get_object(Bucket=B, Key="after")
+        ),
     )
     table.row(
         "the upstream's own key is not a caller's",

@@ -47,7 +47,7 @@ impl Garage {
         let node = node.split('@').next().unwrap();
         garage.admin(&["layout", "assign", "-z", "here", "-c", "10G", node]);
         garage.admin(&["layout", "apply", "--version", "1"]);
-        for Person { name, access_key_id, secret_access_key } in PEOPLE.iter().chain([&OPERATOR]) {
+        for Person { name, access_key_id, secret_access_key, .. } in PEOPLE.iter().chain([&OPERATOR]) {
             garage.admin(&["key", "import", "--yes", "-n", name, access_key_id, secret_access_key]);
             garage.admin(&["key", "allow", "--create-bucket", access_key_id]);
         }

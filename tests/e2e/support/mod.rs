@@ -6,6 +6,7 @@ mod moto;
 pub(crate) mod people;
 mod portcullis;
 pub(crate) mod process;
+mod recorder;
 pub(crate) mod script;
 mod stack;
 

@@ -8,6 +8,9 @@ use std::process::Command;
 use super::people::{ACME, OPERATOR, identity_file};
 use super::process::{Server, free_address, http_status};
 
+/// Who connects from here is believed about whom it connects for. All others come from 127.0.0.1.
+pub(crate) const TRUSTED_PROXY: &str = "127.0.0.2";
+
 /// The binary that cargo built for this test run.
 pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
@@ -30,6 +33,8 @@ pub(crate) struct Settings {
     /// `preserve` or `resign`.
     pub(crate) auth: &'static str,
     pub(crate) handler: Handler,
+    /// `off`, `audit` or `enforce`.
+    pub(crate) enforcement: &'static str,
     pub(crate) lockout_guard: bool,
     /// For `limits.idle_timeout` and `limits.request_header_timeout`.
     pub(crate) patience: &'static str,
@@ -43,6 +48,7 @@ impl Settings {
             region: region.to_owned(),
             auth,
             handler: Handler::Store,
+            enforcement: "enforce",
             lockout_guard: true,
             patience: "60s",
             log_format: "json",
@@ -50,7 +56,7 @@ impl Settings {
     }
 
     fn proxy_toml(&self, directory: &Path, listen: SocketAddr, admin: SocketAddr) -> String {
-        let Self { upstream, region, auth, handler, lockout_guard, patience, log_format } = self;
+        let Self { upstream, region, auth, handler, enforcement, lockout_guard, patience, log_format } = self;
         let handler = match handler {
             Handler::Store => "store",
             Handler::Forward => "forward",
@@ -59,6 +65,7 @@ impl Settings {
             r#"[listen]
 address = "{listen}"
 domains = ["s3.localhost"]
+trusted_proxies = ["{TRUSTED_PROXY}/32"]
 
 [admin]
 address = "{admin}"
@@ -72,7 +79,7 @@ secret_access_key_env = "PORTCULLIS_UPSTREAM_SECRET"
 
 [policy]
 handler = "{handler}"
-enforcement = "off"
+enforcement = "{enforcement}"
 lockout_guard = {lockout_guard}
 
 [store]
@@ -111,6 +118,7 @@ pub(crate) struct Portcullis {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) directory: PathBuf,
+    pub(crate) enforcement: &'static str,
     pub(crate) server: Server,
 }
 
@@ -121,12 +129,24 @@ impl Portcullis {
         fs::write(directory.join("proxy.toml"), settings.proxy_toml(directory, address, admin)).unwrap();
         fs::write(directory.join("identities.toml"), identity_file()).unwrap();
         let server = serve(directory, admin);
-        Self { address, admin, directory: directory.to_owned(), server }
+        Self { address, admin, directory: directory.to_owned(), enforcement: settings.enforcement, server }
     }
 
     /// Starts again with the same configuration, addresses and data, after a kill.
     pub(crate) fn restart(&mut self) {
         self.server = serve(&self.directory, self.admin);
+    }
+
+    /// Stops, and starts again with another enforcement and the same data.
+    pub(crate) fn restart_with(&mut self, enforcement: &'static str) {
+        let file = self.directory.join("proxy.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let line = |mode: &str| format!("enforcement = \"{mode}\"");
+        assert!(text.contains(&line(self.enforcement)), "{text}");
+        fs::write(&file, text.replace(&line(self.enforcement), &line(enforcement))).unwrap();
+        self.enforcement = enforcement;
+        self.server.kill();
+        self.restart();
     }
 
     /// The lines of the audit log.

@@ -13,9 +13,16 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 /// Runs `tests/e2e/py/NAME.py` against the stack; panics with its output when it fails.
 pub(crate) fn check(name: &str, stack: &Stack) {
+    if let Some(failure) = failure(name, stack) {
+        panic!("{failure}");
+    }
+}
+
+/// Runs it, and answers how it failed and what it printed; nothing when it did not.
+pub(crate) fn failure(name: &str, stack: &Stack) -> Option<String> {
     let Finished { code, stdout, stderr } = run(&mut command(name, stack), LIMIT);
     let ended = code.map_or_else(|| format!("did not end within {LIMIT:?}"), |code| format!("exited with {code}"));
-    assert!(code == Some(0), "{name}.py {ended}\n{stdout}{stderr}");
+    (code != Some(0)).then(|| format!("{name}.py {ended}\n{stdout}{stderr}"))
 }
 
 /// The command that runs `tests/e2e/py/NAME.py`.

@@ -8,14 +8,17 @@ use tempfile::TempDir;
 
 use super::garage::{self, Garage};
 use super::moto::Moto;
-use super::people::{ACME, GLOBEX, OPERATOR, PEOPLE};
-use super::portcullis::{Handler, Portcullis, Settings};
+use super::people::{ACME, GLOBEX, OPERATOR, PEOPLE, Person};
+use super::portcullis::{Handler, Portcullis, Settings, TRUSTED_PROXY};
+use super::recorder::Recorder;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
     Embedded,
     Garage,
     Moto,
+    /// Writes down what reaches it, and says yes to everything.
+    Recorder,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +40,19 @@ enum Store {
     Embedded,
     Garage(Garage),
     Moto(Moto),
+    Recorder(Recorder),
 }
 
 impl Stack {
-    /// Starts both with the usual settings: `store` before stores without `?policy`, `forward` before `moto_server`.
+    /// Starts both with the usual settings: `store` before stores without `?policy`, `forward` before `moto_server`, and
+    /// enforcing.
     pub(crate) fn start(backend: Backend, auth: Auth) -> Self {
         Self::start_with(backend, auth, |_| {})
+    }
+
+    /// Starts both where nothing is decided but `?policy`.
+    pub(crate) fn start_unenforced(backend: Backend, auth: Auth) -> Self {
+        Self::start_with(backend, auth, |settings| settings.enforcement = "off")
     }
 
     pub(crate) fn start_with(backend: Backend, auth: Auth, adjust: impl FnOnce(&mut Settings)) -> Self {
@@ -64,6 +74,11 @@ impl Stack {
                 let endpoint = format!("http://{}", moto.address);
                 (Store::Moto(moto), endpoint, "us-east-1")
             }
+            Backend::Recorder => {
+                let recorder = Recorder::start(path);
+                let endpoint = format!("http://{}", recorder.address);
+                (Store::Recorder(recorder), endpoint, "us-east-1")
+            }
         };
         let mut settings = Settings::new(upstream, region, auth.as_str());
         if backend == Backend::Moto {
@@ -83,7 +98,12 @@ impl Stack {
         let keys: serde_json::Map<_, _> = PEOPLE
             .iter()
             .chain([&OPERATOR])
-            .map(|person| (person.name.to_owned(), json!([person.access_key_id, person.secret_access_key])))
+            .map(|person| {
+                (person.name.to_owned(), {
+                    let Person { access_key_id, secret_access_key, session_token, .. } = person;
+                    json!([access_key_id, secret_access_key, session_token])
+                })
+            })
             .collect();
         let (backend, store, region, cli) = match &self.store {
             Store::Embedded => ("embedded", Value::Null, "us-east-1", vec![]),
@@ -91,6 +111,9 @@ impl Stack {
                 ("garage", json!(format!("http://{}", garage.address)), garage::REGION, garage.cli.clone())
             }
             Store::Moto(moto) => ("moto", json!(format!("http://{}", moto.address)), "us-east-1", vec![]),
+            Store::Recorder(recorder) => {
+                ("recorder", json!(format!("http://{}", recorder.address)), "us-east-1", vec![])
+            }
         };
         json!({
             "endpoint": format!("http://{}", self.proxy.address),
@@ -99,8 +122,10 @@ impl Stack {
             "store": store,
             "region": region,
             "auth": self.auth.as_str(),
+            "enforcement": self.proxy.enforcement,
             "garage": cli,
             "keys": keys,
+            "trusted_proxy": TRUSTED_PROXY,
             "acme": ACME,
             "globex": GLOBEX,
             "aws": super::cache::python_tool("aws"),
