@@ -8,7 +8,8 @@ use std::time::SystemTime;
 use serde::{Serialize, Serializer};
 
 use crate::policy::{
-    AccessRequest, AccountId, AttachedPolicy, Decision, Explanation, GrantedTo, Missed, Policies, StatementExplanation,
+    AccessRequest, AccountId, AttachedPolicy, Decided, Decider, Decision, Explanation, GrantedTo, Missed, Policies,
+    StatementExplanation,
 };
 use crate::s3::operation::Operation;
 
@@ -173,25 +174,28 @@ impl PolicyDenial {
         Self { action, resource: resource.to_owned(), reason, decided_by: Vec::new(), missed: Vec::new() }
     }
 
+    /// With the statements that denied, and without what the others missed.
+    pub(crate) fn decided(request: &AccessRequest<'_>, policies: &Policies<'_>, decided: &Decided) -> Self {
+        let is_explicit = decided.decision() == Decision::ExplicitDeny;
+        let reason = if is_explicit { DenialReason::ExplicitDeny } else { DenialReason::ImplicitDeny };
+        let mut denial = Self::of(request.action.name(), request.resource, reason);
+        let deciding = |by: Decider| DecidingStatement {
+            policy: by.policy,
+            statement: by.statement,
+            sid: policies.sid(by).map(clipped),
+        };
+        denial.decided_by = decided.by().filter(|_| is_explicit).map(deciding).collect();
+        denial
+    }
+
     /// With the statements that an explanation tells of.
     pub(crate) fn explained(
         request: &AccessRequest<'_>,
         policies: &Policies<'_>,
         explanation: &Explanation<'_>,
     ) -> Self {
-        let reason = match explanation.decided.decision() {
-            Decision::ExplicitDeny => DenialReason::ExplicitDeny,
-            Decision::ImplicitDeny | Decision::Allow => DenialReason::ImplicitDeny,
-        };
-        let mut denial = Self::of(request.action.name(), request.resource, reason);
-        if reason == DenialReason::ExplicitDeny {
-            let deciding = |by: crate::policy::Decider| DecidingStatement {
-                policy: by.policy,
-                statement: by.statement,
-                sid: policies.sid(by).map(clipped),
-            };
-            denial.decided_by = explanation.decided.by().map(deciding).collect();
-        } else {
+        let mut denial = Self::decided(request, policies, &explanation.decided);
+        if denial.reason == DenialReason::ImplicitDeny {
             let allowing = explanation.statements.iter().filter(|statement| !statement.denies);
             denial.missed = allowing.take(MOST).map(|statement| missed(request, statement)).collect();
         }

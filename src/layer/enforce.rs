@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{EXPECT, HeaderMap};
-use http::{HeaderName, Request, Response, Uri};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use tower_service::Service;
 
@@ -24,12 +24,15 @@ use crate::auth::identity::Identity;
 use crate::auth::sigv4::{Kind, PayloadMode};
 use crate::policy::{Account, Principal};
 use crate::s3::action_map::{Head, MAX_BUCKET_BODY, needs_body};
+use crate::s3::address::Address;
 use crate::s3::context::{AuthType, SignatureFacts, needs_details};
+use crate::s3::copy_source::CopySource;
 use crate::s3::delete_objects::MAX_DELETE_BYTES;
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::hoisted::effective_headers;
 use crate::s3::operation::{Operation, Query};
 
+static COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 static CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 impl<S> Call<S> {
@@ -77,6 +80,7 @@ impl<S> Call<S> {
                 .into());
         }
         let payload = self.exchange.payload(signed.as_ref())?;
+        self.exchange.keep_strangers_short(operation, &target, signed.as_ref()).await?;
         let taken = self.exchange.take(operation, payload, signed.as_ref(), body).await?;
         let ruling = self.exchange.ruling(&target, operation, signed.as_ref(), taken.content()).await?;
         self.exchange.follow(&ruling, operation, signed.as_ref().map(|signed| &*signed.identity))?;
@@ -101,7 +105,13 @@ impl<S> Call<S> {
                 let body = self.exchange.place(&target, &passage, held)?;
                 self.send(RequestBody::held(body)).await
             }
-            (_, _, Taken::Untouched(body)) => self.forward(&target, &passage, body).await,
+            (_, _, Taken::Untouched(body)) => {
+                let response = self.forward(&target, &passage, body).await?;
+                if ruling.hides_absence && response.status() == StatusCode::NOT_FOUND {
+                    return Err(S3Error::new(ErrorCode::AccessDenied).into());
+                }
+                Ok(response)
+            }
         }
     }
 
@@ -213,9 +223,11 @@ fn bound(operation: Operation) -> Option<Bound> {
     match operation {
         Operation::DeleteObjects => Some(Bound::bytes(MAX_DELETE_BYTES)),
         // Their turn must not wait for a slow body; and which ACL is public its body tells.
-        Operation::DeleteBucket | Operation::PutBucketAcl | Operation::PutObjectAcl => {
-            Some(Bound::bytes(MAX_BUCKET_BODY))
-        }
+        Operation::DeleteBucket
+        | Operation::PutBucketAcl
+        | Operation::PutObjectAcl
+        // It may say to write the result of a query to another bucket.
+        | Operation::RestoreObject => Some(Bound::bytes(MAX_BUCKET_BODY)),
         operation if needs_body(operation) || needs_details(operation) => Some(Bound::bytes(MAX_BUCKET_BODY)),
         _ => None,
     }
@@ -235,6 +247,25 @@ impl Exchange {
                 }
                 Ok(mode)
             }
+        }
+    }
+
+    /// Refuses an anonymous request before its body is read, where nothing in it could make a difference.
+    async fn keep_strangers_short(
+        &self,
+        operation: Operation,
+        target: &Target,
+        signed: Option<&Signed>,
+    ) -> Result<(), S3Error> {
+        let Some(bucket) = target.address.bucket().filter(|_| signed.is_none() && bound(operation).is_some()) else {
+            return Ok(());
+        };
+        match self.shuts_out_strangers(operation, bucket).await? {
+            Some(denial) => {
+                self.tell_denial(operation, None, &denial);
+                Err(ErrorCode::AccessDenied.into())
+            }
+            None => Ok(()),
         }
     }
 
@@ -360,6 +391,7 @@ impl Exchange {
     fn leave_only_what_was_decided(&mut self, passage: &Passage) -> Result<(), S3Error> {
         strict::strip(&mut self.parts.headers);
         if let Passage::Resigned { .. } = passage {
+            self.rebuild_copy_source()?;
             // Whose account a bucket is expected to be was held against ours, which the store's need not be.
             for name in [EXPECTED_OWNER, SOURCE_EXPECTED_OWNER] {
                 self.parts.headers.remove(name);
@@ -369,8 +401,25 @@ impl Exchange {
         Ok(())
     }
 
+    /// Writes the source of a copy anew. Servers differ on whether a `+` in it is a space.
+    fn rebuild_copy_source(&mut self) -> Result<(), S3Error> {
+        let hoisted = self.effective_headers()?;
+        let Some(value) = hoisted.get(&COPY_SOURCE) else { return Ok(()) };
+        // What names nothing belongs to an operation that does not copy, and goes on as it is.
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let Ok(CopySource { bucket, key, version_id }) = CopySource::parse(text.trim()) else { return Ok(()) };
+        let version = version_id.map_or_else(String::new, |version| format!("?versionId={version}"));
+        let rebuilt = format!("{}{version}", Address::Object { bucket, key });
+        let value = HeaderValue::from_str(&rebuilt).map_err(|_| S3Error::new(ErrorCode::InvalidArgument))?;
+        // Of a presigned URL it becomes a header with this value when the others do: the parameter must not disagree.
+        if self.parts.headers.contains_key(&COPY_SOURCE) {
+            self.parts.headers.insert(COPY_SOURCE.clone(), value);
+        }
+        Ok(())
+    }
+
     /// Writes the query anew from what was decided on; it is signed anew as well.
-    fn rebuild_query(&mut self) -> Result<(), S3Error> {
+    pub(super) fn rebuild_query(&mut self) -> Result<(), S3Error> {
         let uri = &self.parts.uri;
         let Some(query) = uri.query() else { return Ok(()) };
         let rebuilt = Query::parse(Some(query))?.rebuilt();

@@ -77,6 +77,7 @@ impl<S> Call<S> {
                     now: self.exchange.responder.now,
                 };
                 let head = signer.sign(ruling.account.as_ref(), &form)?;
+                self.exchange.rebuild_query()?;
                 self.exchange.mark_unsigned(target);
                 head
             }

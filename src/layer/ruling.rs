@@ -6,6 +6,7 @@
 //! "Blocking public access to your Amazon S3 storage".
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::denied::{DenialReason, PolicyDenial};
 use super::layer::Handler;
@@ -17,11 +18,11 @@ use super::store_facts::StoreFacts;
 use crate::auth::identity::Identity;
 use crate::ownership::Ownership;
 use crate::policy::{
-    AccessRequest, AccountId, ConditionKey, Decision, KeySet, Policies, Policy, Principal, decide, explain,
+    AccessRequest, AccountId, Action, ConditionKey, Decision, KeySet, Policies, Policy, Principal, decide, explain,
 };
 use crate::s3::acl;
 use crate::s3::action_map::{
-    Access, AccessSubject, ForeignAction, Head, Requirement, SourceFact, copy_source, requirements,
+    Access, AccessSubject, ForeignAction, Head, Requirement, SourceFact, copy_source, element_in, requirements,
 };
 use crate::s3::address::{BucketName, ObjectKey};
 use crate::s3::context::{AccessFacts, RequestDetails, RequestFacts, SignatureFacts, Subject, check_headers};
@@ -32,6 +33,7 @@ use crate::s3::form::Form;
 use crate::s3::operation::Operation;
 use crate::s3::public_access_block::PublicAccessBlock;
 
+const PREFIX: ConditionKey = ConditionKey::named("s3:prefix");
 const EXISTING_OBJECT_TAG: ConditionKey = ConditionKey::named("s3:ExistingObjectTag");
 const BUCKET_TAG: ConditionKey = ConditionKey::named("s3:BucketTag");
 const RESOURCE_TAG: ConditionKey = ConditionKey::named("aws:ResourceTag");
@@ -66,7 +68,12 @@ pub(crate) struct Ruling {
     pub(crate) denied: Option<PolicyDenial>,
     /// The entries of a `POST ?delete`, each with why it is denied.
     pub(crate) entries: Vec<(ObjectToDelete, Option<PolicyDenial>)>,
+    /// Whether the caller may not know that an object is not there, since they may not list the bucket.
+    pub(crate) hides_absence: bool,
 }
+
+/// How many denials of one request are explained in full. A batch of a thousand keys is denied for few reasons.
+const EXPLAINED: usize = 16;
 
 /// What is in force for a bucket.
 #[derive(Clone)]
@@ -131,7 +138,14 @@ impl Exchange {
             Standing::Own(account) => Some(account.clone()),
             Standing::Closed(_) => None,
         };
-        let hearing = |target| Hearing { exchange: self, case, details: &details, target, source: source.as_ref() };
+        let hearing = |target| Hearing {
+            exchange: self,
+            case,
+            details: &details,
+            target,
+            source: source.as_ref(),
+            explained: AtomicUsize::new(0),
+        };
         let mut ruling = hearing(&target).hear(requirements.clone()).await?;
         if ruling.denied.is_none()
             && case.operation == Operation::CreateBucket
@@ -143,6 +157,27 @@ impl Exchange {
         }
         ruling.account = account;
         Ok(ruling)
+    }
+
+    /// Why nothing that an anonymous caller asks of a bucket can be granted, whatever their request's body says. It is not
+    /// worth reading then.
+    ///
+    /// # Errors
+    /// As of [`rule`](Self::rule).
+    pub(super) async fn shuts_out_strangers(
+        &self,
+        operation: Operation,
+        bucket: &BucketName,
+    ) -> Result<Option<PolicyDenial>, S3Error> {
+        let denied = |reason| Some(PolicyDenial::of(operation.name(), &bucket.arn(), reason));
+        if operation == Operation::CreateBucket {
+            return Ok(denied(DenialReason::Anonymous));
+        }
+        Ok(match self.standing(bucket).await? {
+            Standing::Bucket(InForce { policy: Some(_), .. }) => None,
+            Standing::Bucket(InForce { policy: None, .. }) | Standing::Own(_) => denied(DenialReason::ImplicitDeny),
+            Standing::Closed(reason) => denied(reason),
+        })
     }
 
     /// What is in force for a bucket, all of one moment.
@@ -227,6 +262,8 @@ struct Hearing<'h> {
     details: &'h RequestDetails,
     target: &'h Standing,
     source: Option<&'h (CopySource, Standing)>,
+    /// How many denials were explained so far.
+    explained: AtomicUsize,
 }
 
 impl Hearing<'_> {
@@ -235,6 +272,12 @@ impl Hearing<'_> {
         if self.case.operation == Operation::GetServiceRoot {
             // Nobody signed it, and nobody's list of buckets is none of ours.
             ruling.denied = Some(PolicyDenial::of("s3:ListAllMyBuckets", "*", DenialReason::Anonymous));
+        }
+        if self.case.operation == Operation::RestoreObject
+            && element_in(self.case.body.unwrap_or_default(), "OutputLocation")?
+        {
+            // The result of a query, to be written to a bucket that nobody decided on; Amazon has closed it to new users.
+            ruling.denied = Some(PolicyDenial::of("s3:RestoreObject", &self.resource(), DenialReason::ForeignAction));
         }
         if self.case.operation == Operation::CreateMultipartUpload && self.case.identity.is_none() {
             // "Anonymous users cannot initiate multipart uploads", whatever a policy grants.
@@ -267,7 +310,37 @@ impl Hearing<'_> {
             let action = if is_buckets { "s3:PutBucketAcl" } else { "s3:PutObjectAcl" };
             ruling.denied = Some(PolicyDenial::of(action, &self.resource(), DenialReason::BlockPublicAcls));
         }
+        if ruling.denied.is_none() && matches!(self.case.operation, Operation::GetObject | Operation::HeadObject) {
+            ruling.hides_absence = !self.may_list();
+        }
         Ok(ruling)
+    }
+
+    /// Whether the caller could find out by a list whether the key is there. To others S3 answers for a key that is not
+    /// there as for one that is denied (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>).
+    fn may_list(&self) -> bool {
+        let (Standing::Bucket(in_force), Some(bucket)) = (self.target, self.case.head.address.bucket()) else {
+            return false;
+        };
+        let (principal, owner) = (self.case.principal(), &in_force.owner);
+        let identity = self.case.identity.map_or(&[][..], |identity| &identity.policies);
+        let policies = Policies { identity, bucket: in_force.policy.as_deref(), owner };
+        let keys = policies.condition_keys(principal);
+        let facts = AccessFacts {
+            action: Action::ListBucket,
+            owner: Some(owner),
+            subject: Subject::Bucket,
+            object_tags: &[],
+            bucket_tags: &[],
+        };
+        let mut context = self.request_facts().context(&facts, keys);
+        // The list that would tell is the one of this very key.
+        if let Some(key) = self.case.head.address.key().filter(|_| keys.contains(PREFIX)) {
+            context.set_key(PREFIX, [key.as_str()]);
+        }
+        let arn = bucket.arn();
+        let request = AccessRequest { principal, action: Action::ListBucket, resource: &arn, context: &context };
+        decide(&request, &policies).decision() == Decision::Allow
     }
 
     /// What the request is on, as an ARN.
@@ -313,7 +386,11 @@ impl Hearing<'_> {
         };
         let context = self.request_facts().context(&facts, keys);
         let request = AccessRequest { principal, action: access.action, resource: &access.resource, context: &context };
-        if decide(&request, &policies).decision() != Decision::Allow {
+        let decided = decide(&request, &policies);
+        if decided.decision() != Decision::Allow {
+            if self.explained.fetch_add(1, Ordering::Relaxed) >= EXPLAINED {
+                return Ok(Some(PolicyDenial::decided(&request, &policies, &decided)));
+            }
             let explanation = explain(&request, &policies);
             return Ok(Some(PolicyDenial::explained(&request, &policies, &explanation)));
         }

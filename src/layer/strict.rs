@@ -71,6 +71,9 @@ const OF_ONE_CONNECTION: [HeaderName; 9] = [
 /// Trailers that are no orders: a body's checksum, which is known only at its end.
 const CHECKSUMS: &str = "x-amz-checksum-";
 
+/// Headers that are true or false, and need a permission of their own where they are true.
+const FLAGS: [&str; 2] = ["x-amz-bypass-governance-retention", "x-amz-bucket-object-lock-enabled"];
+
 /// The headers of a list, which some SDKs send one by one.
 const LISTS: [&str; 2] = ["x-amz-object-attributes", "x-amz-optional-object-attributes"];
 
@@ -183,6 +186,10 @@ fn check_headers(headers: &HeaderMap) -> Result<(), S3Error> {
         if UNPACKS.iter().any(|prefix| plain(name).starts_with(prefix)) {
             return Err(argument(text, "", "Archives are not unpacked while policies are enforced."));
         }
+        // To some stores `1` is true as well.
+        if FLAGS.contains(&text) && !headers.get_all(name).iter().all(|value| is_flag(value.as_bytes())) {
+            return Err(argument(text, "", "The header is true or false."));
+        }
         if decides_as_header(text) && !LISTS.contains(&text) && headers.get_all(name).iter().nth(1).is_some() {
             return Err(argument(text, "", "The header must not be repeated."));
         }
@@ -230,6 +237,10 @@ fn decides_as_header(name: &str) -> bool {
         || name == IF_MATCH
         || name == IF_NONE_MATCH
         || name == CONTENT_TYPE
+}
+
+fn is_flag(value: &[u8]) -> bool {
+    [&b"true"[..], b"false"].iter().any(|flag| value.trim_ascii().eq_ignore_ascii_case(flag))
 }
 
 fn overrides(name: &str) -> bool {
@@ -302,6 +313,8 @@ mod tests {
             ("/b/k", &[("if_match", "a")], Err("InvalidArgument")),
             ("/b/k", &[("content-type", "a/b"), ("content-type", "a/b")], Err("InvalidArgument")),
             ("/b/k", &[("content_length", "1")], Err("InvalidArgument")),
+            ("/b/k", &[("x-amz-bypass-governance-retention", "True")], Ok(())),
+            ("/b/k", &[("x-amz-bypass-governance-retention", "1")], Err("InvalidArgument")),
             ("/b/k", &[("x-amz-meta-snowball-auto-extract", "true")], Err("InvalidArgument")),
             ("/b/k", &[("x-amz-meta-minio_snowball-prefix", "x")], Err("InvalidArgument")),
             ("/b/k", &[("transfer_encoding", "chunked")], Err("InvalidArgument")),

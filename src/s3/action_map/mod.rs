@@ -402,6 +402,19 @@ fn content_type(headers: &HeaderMap) -> Result<&str, RequirementsError> {
     }
 }
 
+/// Whether a body has an element of this name anywhere; an empty one has none.
+pub(crate) fn element_in(body: &[u8], name: &str) -> Result<bool, RequirementsError> {
+    if body.trim_ascii().is_empty() {
+        return Ok(false);
+    }
+    let mut found = false;
+    let walked = walk(body, |piece| {
+        found |= matches!(piece, Piece::Open(open) if open == name);
+        Ok(())
+    });
+    walked.map(|()| found).map_err(RequirementsError::MalformedBody)
+}
+
 /// Whether the body of a `CreateBucket` has a `Tag` in its `Tags`; an empty body has none.
 fn bucket_has_tags(body: &[u8]) -> Result<bool, RequirementsError> {
     const PATH: [&str; 3] = ["CreateBucketConfiguration", "Tags", "Tag"];

@@ -275,6 +275,60 @@ async fn conditions_are_held_against_the_request() {
 }
 
 #[tokio::test]
+async fn who_may_not_list_does_not_hear_what_is_not_there() {
+    let get = r#"{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"}"#;
+    let list = r#"{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/bob"},"Action":"s3:ListBucket","Resource":"arn:aws:s3:::photos",
+        "Condition":{"StringLike":{"s3:prefix":"home/bob/*"}}}"#;
+    let mut stack = resigning().with_policy(&format!("{get},{list}")).await;
+    stack.inner_status = 404;
+    for (caller, method, target, verdict) in [
+        ("anonymous", "GET", "/photos/a", 403),
+        ("anonymous", "HEAD", "/photos/a", 403),
+        ("alice", "GET", "/photos/a", 403),
+        ("bob", "GET", "/photos/a", 403),
+        // He could list this very key.
+        ("bob", "GET", "/photos/home/bob/a", 404),
+        ("dan", "GET", "/photos/a", 404),
+        ("root", "HEAD", "/photos/a", 404),
+    ] {
+        assert_eq!(stack.ask(caller, method, target, &[]).await.status, verdict, "{caller} {method} {target}");
+    }
+    stack.inner_status = 200;
+    assert_eq!(stack.ask("anonymous", "GET", "/photos/a", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_restore_writes_to_no_other_bucket() {
+    let stack = preserving();
+    for (body, verdict) in [
+        ("<RestoreRequest><Days>1</Days></RestoreRequest>", "200"),
+        (
+            "<RestoreRequest><Type>SELECT</Type><OutputLocation><S3><BucketName>theirs</BucketName></S3></OutputLocation></RestoreRequest>",
+            DENIED,
+        ),
+        ("<RestoreRequest", "400 MalformedXML"),
+    ] {
+        let sent = signed(Caller("root"), request("POST", "/photos/a?restore", &[], body)).await;
+        assert_eq!(stack.send(sent).await.verdict(), verdict, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_source_of_a_copy_goes_on_as_it_was_read() {
+    let stack = resigning();
+    for (sent, gone_on) in [
+        ("photos/b", "/photos/b"),
+        ("/photos/a+b%2Fc", "/photos/a%2Bb/c"),
+        ("photos/%C3%BC?versionId=x%20y", "/photos/%C3%BC?versionId=x%20y"),
+    ] {
+        let copy = [("x-amz-copy-source", sent)];
+        assert_eq!(stack.verdict("root", "PUT", "/photos/a", &copy).await, "200", "{sent}");
+        let (seen, _) = stack.seen.lock().unwrap().pop().unwrap();
+        assert_eq!(seen.headers()["x-amz-copy-source"], gone_on);
+    }
+}
+
+#[tokio::test]
 async fn nobody_unknown_begins_a_multipart_upload() {
     let stack = resigning()
         .with_policy(r#"{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::photos/*"}"#)

@@ -1,13 +1,21 @@
 //! `POST ?delete`: each key is decided by itself.
 
-use http::Request;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame};
 use http_body_util::Full;
 use portcullis::s3::forward::{Resign, SignedPayload};
-use portcullis::{Enforcement, PassThrough};
+use portcullis::{DenialCause, Denied, Enforcement, PassThrough, RequestBody};
 use sha2::{Digest, Sha256};
+use tower::{ServiceExt, service_fn};
+use tower_layer::Layer;
 
 use super::super::support::stack::Stack;
-use super::super::support::{Caller, request, signed};
+use super::super::support::{Answer, Caller, request, signed};
 use super::{DENIED, preserving, resigning};
 
 const HOME: &str = r#"{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/bob"},"Action":"s3:DeleteObject",
@@ -114,6 +122,43 @@ async fn what_is_decided_is_all_there_is() {
         *forged.body_mut() = Full::from(keys(&["home/bob/b"]));
         assert_eq!(stack.send(forged).await.verdict(), "400 XAmzContentSHA256Mismatch");
     }
+}
+
+#[tokio::test]
+async fn of_a_stranger_nothing_is_read_that_could_not_be_granted() {
+    let stack = resigning();
+    for (target, verdict) in [("/photos?delete", DENIED), ("/nowhere?delete", "404 NoSuchBucket"), ("/fresh", DENIED)] {
+        let method = if target == "/fresh" { "PUT" } else { "POST" };
+        let asked = request(method, target, &[("content-length", "1000")], "").map(|_| Unread);
+        let inner = service_fn(|_: Request<RequestBody<Unread>>| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        });
+        let answer = Answer::of(stack.layer.layer(inner).oneshot(asked).await.unwrap()).await;
+        assert_eq!(answer.verdict(), verdict, "{target}");
+    }
+}
+
+/// A body that nobody may ask for.
+struct Unread;
+
+impl Body for Unread {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        unreachable!("the body is read")
+    }
+}
+
+#[tokio::test]
+async fn of_a_thousand_denials_the_first_are_explained() {
+    let stack = resigning().with_policy(HOME).await;
+    let body = keys(&["home/eve/a"; 1000]);
+    assert_eq!(stack.send(signed(Caller("bob"), delete(&body)).await).await.status, 200);
+    let told = stack.denials.lock().unwrap();
+    let explained =
+        |denied: &&Denied| matches!(&denied.cause, DenialCause::Policies(denial) if !denial.missed.is_empty());
+    assert_eq!((told.len(), told.iter().filter(explained).count()), (1000, 16));
 }
 
 #[tokio::test]
