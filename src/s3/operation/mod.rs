@@ -236,6 +236,10 @@ fn decided_once(
     address: &Address,
     query: &Query<'_>,
 ) -> Result<(), OperationError> {
+    // Most objects are asked for without any parameter, or with the one that decides nothing at all.
+    if query.names().all(|name| name == X_ID) {
+        return Ok(());
+    }
     let rivals = bindings.iter().filter(|binding| match subresource {
         Some(name) => binding.required.contains(&name),
         None => !binding.required.iter().any(|name| is_subresource(name)),
@@ -281,11 +285,13 @@ fn scope_name(address: &Address) -> &'static str {
 
 const POLICY: &str = "policy";
 const VERSION_ID: &str = "versionId";
+/// By it SDKs name the operation for logs.
+const X_ID: &str = "x-id";
 
 /// The parameters of a list that conditions ask about.
 const OF_LISTS: [&str; 3] = ["prefix", "delimiter", "max-keys"];
 
-/// All other parameters of the service model, and `x-id`, by which SDKs name the operation for logs.
+/// All other parameters of the service model, and `x-id`.
 const OTHERS: [&str; 25] = [
     "annotation-prefix",
     "bucket-region",
@@ -311,7 +317,7 @@ const OTHERS: [&str; 25] = [
     "start-after",
     "upload-id-marker",
     "version-id-marker",
-    "x-id",
+    X_ID,
 ];
 
 /// The parameters that name something by their value.
