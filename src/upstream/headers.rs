@@ -62,11 +62,34 @@ fn strip(headers: &mut HeaderMap) {
         }
         headers.remove(CONNECTION);
     }
-    for name in
-        [&KEEP_ALIVE, &PROXY_AUTHENTICATE, &PROXY_AUTHORIZATION, &PROXY_CONNECTION, &TE, &TRANSFER_ENCODING, &UPGRADE]
-    {
-        headers.remove(name);
+    // There is hardly ever one, and to see that takes less than to look each of them up.
+    if headers.keys().any(is_of_connection) {
+        for name in [
+            &KEEP_ALIVE,
+            &PROXY_AUTHENTICATE,
+            &PROXY_AUTHORIZATION,
+            &PROXY_CONNECTION,
+            &TE,
+            &TRANSFER_ENCODING,
+            &UPGRADE,
+        ] {
+            headers.remove(name);
+        }
     }
+}
+
+/// Whether a header is always for one connection, named by `Connection` or not.
+fn is_of_connection(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// A header that `Connection` may take along. Those that S3 acts on it may not, whatever it says: without them the message
@@ -144,6 +167,28 @@ mod tests {
                 ("x-amz-acl", b"private"),
             ]
         );
+    }
+
+    #[test]
+    fn each_header_of_one_connection_stops_here() {
+        for name in [
+            "connection",
+            "keep-alive",
+            "proxy-authenticate",
+            "proxy-authorization",
+            "proxy-connection",
+            "te",
+            "transfer-encoding",
+            "upgrade",
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static("x"));
+            headers.append(name, HeaderValue::from_static("y"));
+            headers.insert("x-amz-meta-upgrade", HeaderValue::from_static("z"));
+            prepare_response(&mut headers);
+            assert_eq!(headers.len(), 1, "{name}: {headers:?}");
+            assert!(headers.contains_key("x-amz-meta-upgrade"), "{name}: {headers:?}");
+        }
     }
 
     #[test]
