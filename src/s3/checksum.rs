@@ -248,27 +248,66 @@ impl DigestChecks {
     /// `BadDigest` when one is not kept; `MalformedTrailerError` when a promised trailer was not handed to
     /// [`Self::with_trailers`].
     pub fn verify(&self, body: &[u8]) -> Result<(), S3Error> {
-        if let Some(expected) = &self.md5 {
-            let computed = Md5::digest(body);
+        let mut verifier = self.clone().verifier();
+        verifier.update(body);
+        verifier.finish(&[])
+    }
+
+    /// The same for a body that comes piece by piece.
+    pub fn verifier(self) -> DigestVerifier {
+        let algorithm = match &self.checksum {
+            Some(Promise::Given { algorithm, .. } | Promise::InTrailer(algorithm)) => Some(*algorithm),
+            None => None,
+        };
+        DigestVerifier { md5: self.md5.map(|_| Md5::new()), checksum: algorithm.map(Hasher::new), promises: self }
+    }
+
+    /// Whether there is nothing to hold a body against.
+    pub fn is_empty(&self) -> bool {
+        self.md5.is_none() && self.checksum.is_none()
+    }
+}
+
+/// Holds a body, as it passes, against what [`DigestChecks`] found promised.
+#[derive(Clone, Debug, Default)]
+pub struct DigestVerifier {
+    promises: DigestChecks,
+    md5: Option<Md5>,
+    checksum: Option<Hasher>,
+}
+
+impl DigestVerifier {
+    /// Reads on: the decoded body, without its framing.
+    pub fn update(&mut self, data: &[u8]) {
+        if let Some(md5) = &mut self.md5 {
+            md5.update(data);
+        }
+        if let Some(checksum) = &mut self.checksum {
+            checksum.update(data);
+        }
+    }
+
+    /// Compares all that was read with what was promised, in the headers or in these trailers.
+    ///
+    /// # Errors
+    /// `BadDigest` when a promise is not kept, and the errors of [`DigestChecks::with_trailers`].
+    pub fn finish(self, trailers: &[(HeaderName, HeaderValue)]) -> Result<(), S3Error> {
+        let promises = self.promises.with_trailers(trailers)?;
+        if let (Some(expected), Some(md5)) = (&promises.md5, self.md5) {
+            let computed = md5.finalize();
             if computed.as_slice() != expected {
                 return Err(S3Error::new(ErrorCode::BadDigest)
                     .with_field("ExpectedDigest", BASE64_STANDARD.encode(expected))
                     .with_field("CalculatedDigest", BASE64_STANDARD.encode(computed)));
             }
         }
-        match &self.checksum {
-            None => Ok(()),
-            Some(Promise::InTrailer(_)) => Err(S3Error::new(ErrorCode::MalformedTrailerError)),
-            Some(Promise::Given { algorithm, expected }) => {
-                let mut hasher = Hasher::new(*algorithm);
-                hasher.update(body);
-                if hasher.finish() == *expected {
-                    return Ok(());
-                }
-                let message = format!("The {algorithm} you specified did not match the calculated checksum.");
-                Err(S3Error::new(ErrorCode::BadDigest).with_message(message))
-            }
+        if let (Some(Promise::Given { algorithm, expected }), Some(hasher)) = (&promises.checksum, self.checksum)
+            && hasher.finish() != *expected
+        {
+            let message = format!("The {algorithm} you specified did not match the calculated checksum.");
+            return Err(S3Error::new(ErrorCode::BadDigest).with_message(message));
         }
+        Ok(())
     }
 }
 
