@@ -13,6 +13,7 @@
 //! The framing is one of the body itself, not HTTP's chunked transfer coding, which may come on top. S3's rule that
 //! every chunk but the last has at least 8 KiB is not enforced: it protects S3's own storage, and nothing here.
 
+mod relay;
 mod trailer;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
+pub use self::relay::{MAX_RELAYED_CHUNK, Relay, RelayError};
 use super::error::{ErrorCode, S3Error};
 
 /// The longest line before a chunk's data, in bytes, line end excluded: 16 digits and a signature.
@@ -55,7 +57,17 @@ impl Framing {
         }
     }
 
-    fn is_signed(self) -> bool {
+    /// The value of `x-amz-content-sha256` that declares it.
+    pub fn content_sha256(self) -> &'static str {
+        match self {
+            Self::Signed => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+            Self::SignedTrailer => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+            Self::UnsignedTrailer => "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        }
+    }
+
+    /// Whether its chunks are signed.
+    pub fn is_signed(self) -> bool {
         match self {
             Self::Signed | Self::SignedTrailer => true,
             Self::UnsignedTrailer => false,
@@ -82,6 +94,16 @@ impl<T: ChunkSignatures + ?Sized> ChunkSignatures for &mut T {
     fn trailer(&mut self, canonical: &[u8], signature: &str) -> bool {
         (**self).trailer(canonical, signature)
     }
+}
+
+/// Makes the signatures anew, each of which covers the one before it. Implemented by who holds the signing key.
+pub trait ChunkSigner: Send {
+    /// The signature, 64 hexadecimal digits, of the next chunk, whose data has this SHA-256. The last, empty chunk is
+    /// asked for too.
+    fn chunk(&mut self, sha256_of_data: [u8; 32]) -> String;
+
+    /// The signature of the trailers, in the form that [`ChunkSignatures::trailer`] takes.
+    fn trailer(&mut self, canonical: &[u8]) -> String;
 }
 
 /// A body without its framing.
@@ -207,14 +229,14 @@ impl<S: ChunkSignatures> Decoder<S> {
     /// Ends the body and gives its trailers.
     ///
     /// # Errors
-    /// [`ChunkedError`] when the last chunk has not come, the data is not as long as was declared, or the trailers are
-    /// malformed or wrongly signed.
+    /// [`ChunkedError`] when the last chunk has not come, or the trailers are malformed or wrongly signed.
     pub fn finish(mut self) -> Result<Vec<(HeaderName, HeaderValue)>, ChunkedError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<Vec<(HeaderName, HeaderValue)>, ChunkedError> {
         if self.state != State::Trailer {
             return Err(ChunkedError::Truncated);
-        }
-        if self.received != self.decoded_length {
-            return Err(self.wrong_length(self.received));
         }
         trailer::parse(&self.buffer, self.framing, self.signatures.as_mut())
     }
@@ -300,6 +322,9 @@ impl<S: ChunkSignatures> Decoder<S> {
         self.chunk = Chunk { hash: Sha256::new(), signature };
         if size == 0 {
             self.end_chunk()?;
+            if self.received != self.decoded_length {
+                return Err(self.wrong_length(self.received));
+            }
             self.state = State::Trailer;
             return Ok(());
         }
@@ -354,6 +379,8 @@ pub enum ChunkedError {
         /// What came.
         found: u64,
     },
+    /// A chunk has this size, in bytes, and must be held to be signed anew.
+    ChunkTooLong(u64),
     /// The trailers are malformed; the text says how.
     MalformedTrailer(String),
     /// A chunk or the trailers are not signed by the holder of the key.
@@ -376,6 +403,9 @@ impl From<ChunkedError> for S3Error {
                 Self::new(ErrorCode::IncompleteBody).with_message("The request body terminated unexpectedly")
             }
             ChunkedError::WrongLength { .. } => Self::new(ErrorCode::IncompleteBody),
+            ChunkedError::ChunkTooLong(size) => Self::new(ErrorCode::InvalidChunkSizeError)
+                .with_message(format!("A signed chunk may have at most {MAX_RELAYED_CHUNK} bytes."))
+                .with_field("BadChunkSize", size.to_string()),
             ChunkedError::MalformedTrailer(_) => Self::new(ErrorCode::MalformedTrailerError),
             ChunkedError::BadSignature => Self::new(ErrorCode::SignatureDoesNotMatch),
         }
@@ -390,6 +420,7 @@ impl fmt::Display for ChunkedError {
             Self::MalformedChunk(line) => write!(f, "`{line}` where a chunk begins or ends"),
             Self::Truncated => f.write_str("the body ends before its last chunk"),
             Self::WrongLength { declared, found } => write!(f, "{found} bytes of data where {declared} were declared"),
+            Self::ChunkTooLong(size) => write!(f, "a signed chunk of {size} bytes"),
             Self::MalformedTrailer(cause) => write!(f, "malformed trailer: {cause}"),
             Self::BadSignature => f.write_str("a chunk or trailer signature does not match"),
             Self::AfterError => f.write_str("input after an error"),

@@ -69,6 +69,8 @@ error_codes! {
     InvalidBucketName, BAD_REQUEST, "The specified bucket is not valid.";
     InvalidBucketOwnerAWSAccountID, BAD_REQUEST,
         "The value of the expected bucket owner parameter must be an AWS account ID.";
+    // Not in S3's list, but sent: for a chunk that is too small. Here for one that is too large, and in our words.
+    InvalidChunkSizeError, FORBIDDEN, "Only the last chunk is allowed to have a size less than 8192 bytes";
     InvalidDigest, BAD_REQUEST, "The Content-MD5 you specified was invalid.";
     InvalidHostHeader, BAD_REQUEST, "The host headers provided in the request used the incorrect style addressing.";
     InvalidPolicyDocument, BAD_REQUEST,

@@ -34,7 +34,7 @@ use http::header::{AUTHORIZATION, DATE, HOST};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
-pub use chunk::ChunkVerifier;
+pub use chunk::{ChunkVerifier, RequestChunkSigner};
 pub use header::AuthorizationHeader;
 pub use payload::PayloadMode;
 pub use post::{PresentedForm, VerifiedForm};

@@ -4,16 +4,16 @@ use proptest::prelude::*;
 use super::*;
 
 /// The signatures of AWS's worked examples: key, date and scope are those of the documentation.
-struct Example {
+pub(super) struct Example {
     key: Vec<u8>,
     previous: String,
 }
 
-const SEED: &str = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9";
-const SEED_OF_TRAILER: &str = "106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e";
+pub(super) const SEED: &str = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9";
+pub(super) const SEED_OF_TRAILER: &str = "106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e";
 
 impl Example {
-    fn new(seed: &str) -> Self {
+    pub(super) fn new(seed: &str) -> Self {
         let secret = b"AWS4wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_vec();
         let key = ["20130524", "us-east-1", "s3", "aws4_request"].iter().fold(secret, |key, part| hmac(&key, part));
         Self { key, previous: seed.to_owned() }
@@ -43,6 +43,16 @@ impl ChunkSignatures for Example {
     }
 }
 
+impl ChunkSigner for Example {
+    fn chunk(&mut self, sha256_of_data: [u8; 32]) -> String {
+        self.chunk_signature(&sha256_of_data)
+    }
+
+    fn trailer(&mut self, canonical: &[u8]) -> String {
+        self.sign("TRAILER", &hex(&Sha256::digest(canonical)))
+    }
+}
+
 fn hmac(key: &[u8], text: &str) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
     mac.update(text.as_bytes());
@@ -53,7 +63,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unsigned(chunks: &[&[u8]], trailer: &str) -> Vec<u8> {
+pub(super) fn unsigned(chunks: &[&[u8]], trailer: &str) -> Vec<u8> {
     let mut body = Vec::new();
     for chunk in chunks {
         body.extend([format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
@@ -62,7 +72,7 @@ fn unsigned(chunks: &[&[u8]], trailer: &str) -> Vec<u8> {
     body
 }
 
-fn signed(seed: &str, chunks: &[&[u8]], trailer: Option<&str>) -> Vec<u8> {
+pub(super) fn signed(seed: &str, chunks: &[&[u8]], trailer: Option<&str>) -> Vec<u8> {
     let mut signer = Example::new(seed);
     let mut body = Vec::new();
     for chunk in chunks.iter().chain([&&b""[..]]) {
@@ -191,7 +201,7 @@ fn lines_and_trailers_are_bounded() {
     let line = "1".repeat(MAX_LINE + 3);
     let trailer = format!("0\r\nx:{}\r\n\r\n", "y".repeat(MAX_TRAILER_BYTES));
     for (body, expected) in [(line, "InvalidRequest"), (trailer, "MalformedTrailerError")] {
-        let mut decoder = Decoder::new(Framing::UnsignedTrailer, 1, None::<Example>);
+        let mut decoder = Decoder::new(Framing::UnsignedTrailer, 0, None::<Example>);
         let result = body.as_bytes().iter().try_for_each(|byte| decoder.push(&[*byte], |_| ()));
         assert_eq!(code(result.unwrap_err()), expected);
         assert_eq!(decoder.push(b"0\r\n\r\n", |_| ()), Err(ChunkedError::AfterError));
