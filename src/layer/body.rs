@@ -11,9 +11,9 @@ use http_body_util::{BodyExt, Full};
 use pin_project_lite::pin_project;
 
 use super::BoxError;
+use super::body_check::BodyCheck;
 use super::bucket_list::FilteredBuckets;
 use super::form_body::{FormBody, PeekedForm};
-use crate::s3::checksum::PayloadHash;
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::form::SizeRange;
 
@@ -23,7 +23,7 @@ pin_project! {
     pub struct RequestBody<B> {
         #[pin]
         source: Source<B>,
-        check: Option<PayloadCheck>,
+        check: Option<Box<Checking>>,
     }
 }
 
@@ -59,23 +59,22 @@ impl<B: Body<Data = Bytes>> RequestBody<B> {
         Self { source: Source::Held { body: Full::new(bytes) }, check: None }
     }
 
-    /// This body, which must have this SHA-256: its last bytes are kept back until the digest is known to be right, so
-    /// that a wrong body can never be complete upstream. What was wrong is left in the returned [`Fault`].
+    /// This body, whose end is kept back until `check` knows it to be right, so that a wrong body can never be complete
+    /// upstream. What was wrong is left in the returned [`Fault`].
     ///
     /// # Errors
-    /// `XAmzContentSHA256Mismatch` at once for an empty body whose digest is another.
-    pub(crate) fn hashed(self, expected: [u8; 32]) -> Result<(Self, Fault), S3Error>
+    /// What is wrong with a body that is known to be empty.
+    pub(crate) fn checked(self, mut check: BodyCheck) -> Result<(Self, Fault), S3Error>
     where
         B::Error: Into<BoxError>,
     {
         let fault = Fault::default();
-        let hash = PayloadHash::new(expected);
         if self.is_end_stream() {
-            hash.verify()?;
+            check.finish()?;
             return Ok((self, fault));
         }
-        let check = PayloadCheck { hash, kept: None, fault: fault.clone(), done: false };
-        Ok((Self { source: self.source, check: Some(check) }, fault))
+        let check = Checking { check, fault: fault.clone(), done: false };
+        Ok((Self { source: self.source, check: Some(Box::new(check)) }, fault))
     }
 
     /// A form, with `head` before its file, which must have a size within `range` and end the form: its end is kept back
@@ -230,11 +229,18 @@ impl Fault {
 }
 
 #[derive(Debug)]
-struct PayloadCheck {
-    hash: PayloadHash,
-    kept: Option<Bytes>,
+struct Checking {
+    check: BodyCheck,
     fault: Fault,
     done: bool,
+}
+
+impl Checking {
+    fn fail(&mut self, error: S3Error) -> BoxError {
+        self.done = true;
+        self.fault.set(error.clone());
+        error.into()
+    }
 }
 
 impl<B> Body for RequestBody<B>
@@ -252,7 +258,7 @@ where
             if check.done {
                 return Poll::Ready(None);
             }
-            let next = match ready!(this.source.as_mut().poll(cx)) {
+            let judged = match ready!(this.source.as_mut().poll(cx)) {
                 Some(Err(error)) => {
                     check.done = true;
                     return Poll::Ready(Some(Err(error)));
@@ -260,21 +266,18 @@ where
                 Some(Ok(frame)) => match frame.into_data() {
                     // An empty piece, as ends many an HTTP/2 body, must not push the last bytes out.
                     Ok(data) if data.is_empty() => continue,
-                    Ok(data) => {
-                        check.hash.update(&data);
-                        check.kept.replace(data)
-                    }
-                    // Trailers are not covered by the payload's digest, and only chunk-signed bodies have any.
+                    Ok(data) => check.check.push(data),
+                    // HTTP's trailers are not covered by what was promised of the body, and S3 has none.
                     Err(_) => continue,
                 },
                 None => {
                     check.done = true;
-                    if let Err(error) = check.hash.verify() {
-                        check.fault.set(error.clone());
-                        return Poll::Ready(Some(Err(error.into())));
-                    }
-                    check.kept.take()
+                    check.check.finish()
                 }
+            };
+            let next = match judged {
+                Ok(next) => next,
+                Err(error) => return Poll::Ready(Some(Err(check.fail(error)))),
             };
             if let Some(data) = next {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
@@ -287,8 +290,8 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        let kept = self.check.as_ref().and_then(|check| check.kept.as_ref()).map_or(0, Bytes::len);
-        longer(&self.source.size_hint(), kept)
+        let held = self.check.as_ref().map_or(0, |check| check.check.held());
+        longer(&self.source.size_hint(), held)
     }
 }
 
@@ -366,6 +369,7 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
+    use crate::s3::checksum::DigestChecks;
 
     /// A body of these pieces, each a frame.
     struct Pieces(std::vec::IntoIter<&'static str>);
@@ -383,15 +387,15 @@ mod tests {
         Pieces(pieces.into_iter())
     }
 
-    fn sha256(text: &str) -> [u8; 32] {
-        Sha256::digest(text.as_bytes()).into()
+    fn sha256(text: &str) -> BodyCheck {
+        BodyCheck::plain(Some(Sha256::digest(text.as_bytes()).into()), DigestChecks::default())
     }
 
     #[tokio::test]
     async fn a_right_digest_lets_every_byte_through() {
         for parts in [vec!["one"], vec!["one", "", "two"], vec!["", "x"], vec!["one", ""], vec!["", ""]] {
             let whole = parts.concat();
-            let (body, fault) = RequestBody::streaming(chunks(parts.clone())).hashed(sha256(&whole)).unwrap();
+            let (body, fault) = RequestBody::streaming(chunks(parts.clone())).checked(sha256(&whole)).unwrap();
             assert_eq!(body.collect().await.unwrap().to_bytes(), whole, "{parts:?}");
             assert!(fault.get().is_none());
         }
@@ -401,7 +405,7 @@ mod tests {
     async fn a_wrong_digest_keeps_the_last_bytes_back() {
         for parts in [vec!["one", "two", "three"], vec!["one", "two", "three", "", ""]] {
             let (mut body, fault) =
-                RequestBody::streaming(chunks(parts.clone())).hashed(sha256("onetwothreE")).unwrap();
+                RequestBody::streaming(chunks(parts.clone())).checked(sha256("onetwothreE")).unwrap();
             let mut seen = Vec::new();
             let error = loop {
                 match body.frame().await {
@@ -419,8 +423,8 @@ mod tests {
 
     #[test]
     fn an_empty_body_is_judged_before_anything_is_sent() {
-        assert!(RequestBody::<Full<Bytes>>::held(Bytes::new()).hashed(sha256("")).is_ok());
-        let error = RequestBody::<Full<Bytes>>::held(Bytes::new()).hashed(sha256("x")).unwrap_err();
+        assert!(RequestBody::<Full<Bytes>>::held(Bytes::new()).checked(sha256("")).is_ok());
+        let error = RequestBody::<Full<Bytes>>::held(Bytes::new()).checked(sha256("x")).unwrap_err();
         assert_eq!(error.code(), ErrorCode::XAmzContentSHA256Mismatch);
     }
 }

@@ -22,7 +22,7 @@ use super::strict;
 use super::target::{Decidable, Route, Target};
 use crate::auth::identity::Identity;
 use crate::auth::sigv4::{Kind, PayloadMode};
-use crate::policy::{Account, Principal};
+use crate::policy::Principal;
 use crate::s3::action_map::{Head, MAX_BUCKET_BODY, needs_body};
 use crate::s3::address::Address;
 use crate::s3::context::{AuthType, SignatureFacts, needs_details};
@@ -98,15 +98,14 @@ impl<S> Call<S> {
                 self.delete_objects(&target, &passage, ruling, held).await
             }
             (Operation::ListBuckets, _, Taken::Untouched(body)) => {
-                let account = signed.as_ref().and_then(|signed| signed.identity.principal.account());
-                self.list_buckets(&target, &passage, account, body).await
+                self.list_buckets(&target, &passage, signed.as_ref(), body).await
             }
             (_, _, Taken::Held(held)) => {
                 let body = self.exchange.place(&target, &passage, held)?;
                 self.send(RequestBody::held(body)).await
             }
             (_, _, Taken::Untouched(body)) => {
-                let response = self.forward(&target, &passage, body).await?;
+                let response = self.forward(&target, &passage, signed.as_ref(), body).await?;
                 if ruling.hides_absence && response.status() == StatusCode::NOT_FOUND {
                     return Err(S3Error::new(ErrorCode::AccessDenied).into());
                 }
@@ -120,7 +119,7 @@ impl<S> Call<S> {
         &mut self,
         target: &Target,
         passage: &Passage,
-        caller: Option<&Account>,
+        signed: Option<&Signed>,
         body: RequestBody<B>,
     ) -> Outcomes<R, S::Error>
     where
@@ -130,8 +129,9 @@ impl<S> Call<S> {
         R: Body<Data = Bytes>,
         R::Error: Into<BoxError>,
     {
+        let caller = signed.and_then(|signed| signed.identity.principal.account());
         let (Passage::Resigned { account, .. }, Some(caller)) = (passage, caller) else {
-            return self.forward(target, passage, body).await;
+            return self.forward(target, passage, signed, body).await;
         };
         ask_plainly(&mut self.exchange.parts.headers);
         let body = self.exchange.fit_and_sign(target, account.clone(), Bytes::new())?;

@@ -125,7 +125,7 @@ impl Held {
     }
 }
 
-fn framing(payload: PayloadMode) -> Option<Framing> {
+pub(super) fn framing(payload: PayloadMode) -> Option<Framing> {
     match payload {
         PayloadMode::Sha256(_) | PayloadMode::Unsigned => None,
         PayloadMode::StreamingSigned { trailer: false } => Some(Framing::Signed),

@@ -7,6 +7,7 @@
 
 mod batch_delete;
 pub mod body;
+mod body_check;
 mod bucket_list;
 pub mod change;
 pub mod connection;
@@ -21,6 +22,7 @@ mod held;
 pub mod layer;
 mod locks;
 mod policy_api;
+mod promised;
 mod public_access;
 pub mod respond;
 mod ruling;

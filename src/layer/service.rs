@@ -21,6 +21,7 @@ use super::cross_origin::CrossOrigin;
 use super::future::ResponseFuture;
 use super::held::{Bound, Held};
 use super::layer::{Enforcement, Handler, PassThrough, Shared};
+use super::promised::{Fate, Judged};
 use super::respond::{RequestId, Responder};
 use super::target::{Route, Target};
 use crate::auth::identity::{AccessKeyId, Credential, Identity};
@@ -28,7 +29,6 @@ use crate::auth::sigv4::{PayloadMode, Presented, Verified};
 use crate::policy::AccountId;
 use crate::s3::action_map::MAX_BUCKET_BODY;
 use crate::s3::address::BucketName;
-use crate::s3::checksum::hex;
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::{Resign, SignedPayload};
 use crate::s3::hoisted::effective_headers;
@@ -188,8 +188,8 @@ impl<S> Call<S> {
                 self.delete_bucket(bucket, target, &passage, signed.as_ref(), held).await
             }
             (Route::Onward, _) => {
-                let (passage, _) = self.exchange.admit().await?;
-                self.forward(&target, &passage, body).await
+                let (passage, signed) = self.exchange.admit().await?;
+                self.forward(&target, &passage, signed.as_ref(), body).await
             }
             // INVARIANT: these are operations on buckets alone. Were that ever wrong, nothing passes.
             (Route::Policy(_) | Route::PublicAccess(_) | Route::CreateBucket | Route::DeleteBucket, None) => {
@@ -198,11 +198,13 @@ impl<S> Call<S> {
         }
     }
 
-    /// Sends the request on, streaming.
+    /// Sends the request on, streaming. Where it was decided or is signed anew, its body is held against all that was
+    /// promised of it.
     pub(super) async fn forward<B, R>(
         &mut self,
         target: &Target,
         passage: &Passage,
+        signed: Option<&Signed>,
         body: RequestBody<B>,
     ) -> Outcomes<R, S::Error>
     where
@@ -210,18 +212,18 @@ impl<S> Call<S> {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        let Passage::Resigned { account, payload } = passage else { return self.send(body).await };
-        let (body, fault, payload) = match payload {
-            PayloadMode::Sha256(expected) => {
-                let (body, fault) = body.hashed(*expected)?;
-                (body, Some(fault), SignedPayload::Sha256(hex(expected)))
+        let (fate, payload) = match passage {
+            // Nothing was decided, so the store is the only judge.
+            Passage::AsSent if self.exchange.shared.enforcement != Enforcement::Enforce => {
+                return self.send(body).await;
             }
-            PayloadMode::Unsigned => (body, None, SignedPayload::Unsigned),
-            PayloadMode::StreamingSigned { .. } | PayloadMode::StreamingUnsignedTrailer => {
-                return Err(streaming_not_signed_anew().into());
-            }
+            Passage::AsSent => (Fate::Kept, self.exchange.payload(signed)?),
+            Passage::Resigned { payload, .. } => (Fate::SignedAnew, *payload),
         };
-        self.exchange.mark_for_signing(target, account.clone(), payload)?;
+        let Judged { body, fault, payload } = self.exchange.judged(body, payload, signed, fate)?;
+        if let Passage::Resigned { account, .. } = passage {
+            self.exchange.mark_for_signing(target, account.clone(), payload)?;
+        }
         self.send_checked(body, fault.as_ref()).await
     }
 
@@ -493,17 +495,6 @@ impl Exchange {
         };
         BegunChange::new(self.shared.auditor.clone(), change)
     }
-}
-
-/// Verifying and replacing each chunk's signature is the data path's work; until it is here, what cannot be sent on right
-/// is not sent on.
-fn streaming_not_signed_anew() -> S3Error {
-    S3Error::new(ErrorCode::NotImplemented)
-        .with_message(
-            "A streaming payload (aws-chunked) cannot be signed anew yet. Send a payload with its SHA-256 or \
-             UNSIGNED-PAYLOAD.",
-        )
-        .with_field("Header", "x-amz-content-sha256")
 }
 
 /// Why there is no answer of the inner service.

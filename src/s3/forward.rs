@@ -1,10 +1,13 @@
 //! How a verified request is sent on: what the layer tells the service inside it.
 
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 
 use super::address::BucketName;
+use super::aws_chunked::{ChunkSigner, Framing};
 use super::error::S3Error;
 use super::form::{Form, SizeRange};
 use crate::policy::AccountId;
@@ -28,6 +31,42 @@ pub enum SignedPayload {
     Sha256(String),
     /// `UNSIGNED-PAYLOAD`.
     Unsigned,
+    /// One of the `STREAMING-…` forms: aws-chunked framing, which is kept. Where its chunks are signed, who signs the
+    /// request must leave a signer here before the body is asked for.
+    Streaming(Framing, ChunkSignerSlot),
+}
+
+/// Where the service that signs a request leaves the signer of its chunks, and the body on its way finds it: the new
+/// signatures begin with the request's own, which is only known once the request is signed.
+///
+/// Two are equal if they are the same one.
+#[derive(Clone, Default)]
+pub struct ChunkSignerSlot(Arc<Mutex<Option<Box<dyn ChunkSigner>>>>);
+
+impl ChunkSignerSlot {
+    /// Leaves the signer.
+    pub fn put(&self, signer: Box<dyn ChunkSigner>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(signer);
+    }
+
+    /// Takes the signer, where one was left.
+    pub fn take(&self) -> Option<Box<dyn ChunkSigner>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl PartialEq for ChunkSignerSlot {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ChunkSignerSlot {}
+
+impl fmt::Debug for ChunkSignerSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChunkSignerSlot")
+    }
 }
 
 /// Put among a request's extensions, asks the inner service to take the caller's signature off and to send the request

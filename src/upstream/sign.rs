@@ -18,9 +18,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::percent_decode_str;
 
 use super::endpoint::Endpoint;
-use crate::auth::sigv4::recoded_path;
+use crate::auth::identity::SecretKey;
+use crate::auth::sigv4::{RequestChunkSigner, recoded_path};
 use crate::layer::BoxError;
-use crate::s3::forward::SignedPayload;
+use crate::s3::forward::{ChunkSignerSlot, SignedPayload};
 
 static X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 static X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -69,11 +70,12 @@ impl Signer<'_> {
                 Ok((name.as_str(), text))
             })
             .collect::<Result<Vec<_>, SignError>>()?;
-        let payload = match payload {
+        let signable = match payload {
             SignedPayload::Sha256(hex) => SignableBody::Precomputed(hex.clone()),
             SignedPayload::Unsigned => SignableBody::UnsignedPayload,
+            SignedPayload::Streaming(framing, _) => SignableBody::Precomputed(framing.content_sha256().to_owned()),
         };
-        let request = SignableRequest::new(method.as_str(), url, signed.into_iter(), payload)
+        let request = SignableRequest::new(method.as_str(), url, signed.into_iter(), signable)
             .map_err(|error| SignError::Signer(error.into()))?;
         let identity = self.credentials.clone().into();
         let params = v4::SigningParams::builder()
@@ -93,6 +95,19 @@ impl Signer<'_> {
             value.set_sensitive(header.sensitive());
             headers.insert(HeaderName::from_static(header.name()), value);
         }
+        match payload {
+            SignedPayload::Streaming(framing, slot) if framing.is_signed() => self.sign_chunks(headers, slot),
+            SignedPayload::Streaming(..) | SignedPayload::Sha256(_) | SignedPayload::Unsigned => Ok(()),
+        }
+    }
+
+    /// Leaves word how to sign the chunks of the body, whose signatures begin with that of the head.
+    fn sign_chunks(&self, headers: &HeaderMap, slot: &ChunkSignerSlot) -> Result<(), SignError> {
+        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let secret = SecretKey::new(self.credentials.secret_access_key());
+        let signer = RequestChunkSigner::new(text(&AUTHORIZATION), text(&X_AMZ_DATE), &secret)
+            .map_err(|error| SignError::Signer(error.into()))?;
+        slot.put(Box::new(signer));
         Ok(())
     }
 }
