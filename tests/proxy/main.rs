@@ -6,6 +6,7 @@
 //! - `bodies`: lengths, chunks, trailers, `Expect`, large ones
 //! - `aborts`: who goes away, and how the other side learns of it
 //! - `limits`: time-outs, too many requests, draining, health
+//! - `payloads`: chunks signed anew, verified by the store
 //! - `policies`: `?policy` bodies that stop, and whose address is written down
 //! - `proxy_protocol`: PROXY headers, and what is believed of the client with them
 //! - `stores`: signing anew, and the questions asked in our own name, against the embedded store
@@ -24,6 +25,7 @@ mod enforced;
 mod facts;
 mod heads;
 mod limits;
+mod payloads;
 mod policies;
 mod proxy_protocol;
 mod stores;

@@ -247,6 +247,16 @@ pub(crate) fn presigned(
 /// The pieces in aws-chunked framing, each signed after the one before it, the first after `request`'s own signature.
 /// See Amazon's "Signature Calculations for the Authorization Header: Transferring Payload in Multiple Chunks".
 pub(crate) fn frame_signed(caller: Caller, request: &Request<Full<Bytes>>, pieces: &[&str]) -> String {
+    frame_signed_with(caller, request, pieces, None)
+}
+
+/// The same with a trailer, `name:value`, and its signature, where there is one. The last, empty piece comes with both.
+pub(crate) fn frame_signed_with(
+    caller: Caller,
+    request: &Request<Full<Bytes>>,
+    pieces: &[&str],
+    trailer: Option<&str>,
+) -> String {
     let authorization = request.headers()["authorization"].to_str().unwrap();
     let (_, mut previous) = authorization.rsplit_once("Signature=").map(|(a, b)| (a, b.to_owned())).unwrap();
     let scope = authorization.split_once('/').unwrap().1.split_once(',').unwrap().0;
@@ -264,7 +274,17 @@ pub(crate) fn frame_signed(caller: Caller, request: &Request<Full<Bytes>>, piece
         let to_sign =
             format!("AWS4-HMAC-SHA256-PAYLOAD\n{time}\n{scope}\n{previous}\n{}\n{}", sha256(""), sha256(piece));
         previous = hex(&hmac(&key, &to_sign));
-        framed.push_str(&format!("{:x};chunk-signature={previous}\r\n{piece}\r\n", piece.len()));
+        framed.push_str(&format!("{:x};chunk-signature={previous}\r\n", piece.len()));
+        framed.push_str(&match trailer.filter(|_| piece.is_empty()) {
+            None => format!("{piece}\r\n"),
+            Some(trailer) => {
+                let to_sign = format!(
+                    "AWS4-HMAC-SHA256-TRAILER\n{time}\n{scope}\n{previous}\n{}",
+                    sha256(&format!("{trailer}\n"))
+                );
+                format!("{trailer}\r\nx-amz-trailer-signature:{}\r\n\r\n", hex(&hmac(&key, &to_sign)))
+            }
+        });
     }
     framed
 }

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use portcullis::layer::{StoreFacts, StoreFactsError};
 use portcullis::policy::Policy;
 use portcullis::s3::address::{BucketName, Domains, ObjectKey};
+use portcullis::s3::aws_chunked::ChunkSigner;
+use portcullis::s3::forward::{Resign, SignedPayload};
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::{BoxFuture, PolicySource, StoreError};
 use portcullis::{BucketPolicyLayer, Denied, Enforcement, Handler, KeyRule, PassThrough, PolicyChange, RequestBody};
@@ -100,6 +102,7 @@ impl Stack {
             let (seen, owners) = (Arc::clone(&seen), Arc::clone(&owners));
             async move {
                 let (parts, body) = request.into_parts();
+                leave_signer(&parts.extensions);
                 let Ok(body) = body.collect().await else { return Ok(Response::new(Full::default())) };
                 if status < 300 {
                     owners.store_did(&parts);
@@ -126,6 +129,29 @@ impl Stack {
     pub(crate) fn seen(&self) -> usize {
         self.seen.lock().unwrap().len()
     }
+}
+
+/// What a service that signs anew does about signed chunks: it leaves a signer, here one that numbers them.
+fn leave_signer(extensions: &Extensions) {
+    struct Numbers(u64);
+    impl ChunkSigner for Numbers {
+        fn chunk(&mut self, _: [u8; 32]) -> String {
+            self.0 += 1;
+            number(self.0)
+        }
+
+        fn trailer(&mut self, _: &[u8]) -> String {
+            self.chunk([0; 32])
+        }
+    }
+    if let Some(Resign { payload: SignedPayload::Streaming(_, slot), .. }) = extensions.get() {
+        slot.put(Box::new(Numbers(0)));
+    }
+}
+
+/// What stands where the signature of the `n`th chunk stood, from 1 on.
+pub(crate) fn number(n: u64) -> String {
+    format!("{n:064}")
 }
 
 /// What the store would say of its objects and buckets.
