@@ -32,8 +32,8 @@ use crate::telemetry::audit::{AuditLog, AuditRecord, AuditTarget, DenialRecord};
 use crate::telemetry::logging::{self, Format, LoggingSettings};
 use crate::telemetry::metrics;
 use crate::upstream::{
-    ClientSettings, ControlClient, ControlSettings, EmbeddedStore, Endpoint, KeyPair, UpstreamCredentials,
-    UpstreamFormSigner,
+    ClientSettings, ControlClient, ControlSettings, EmbeddedStore, Endpoint, Endpoints, KeyPair, Trust,
+    UpstreamCredentials, UpstreamFormSigner,
 };
 
 /// How long a question of ours to the store may take: a client waits for the answer.
@@ -94,7 +94,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
 
     let limits = settings.limits;
     let stack_settings = StackSettings { max_in_flight: limits.max_in_flight, body_idle_timeout: limits.idle_timeout };
-    let service = stack(stack_settings, policies.build(), upstream.client).map_err(ServeError::Tls)?;
+    let service = stack(stack_settings, policies.build(), upstream.client);
     let frontend = FrontendSettings {
         listen: ListenerSettings {
             addresses: settings.listen.addresses,
@@ -181,23 +181,18 @@ async fn upstream(
         None => String::new(),
     };
     let endpoint = Endpoint::parse(&endpoint).map_err(ServeError::Endpoint)?;
+    let endpoints = Endpoints::new([endpoint], Trust::System, settings.connect_timeout).map_err(ServeError::Tls)?;
     let accounts = settings.accounts.iter().map(|(account, credentials)| (account.clone(), pair(credentials)));
     let credentials = UpstreamCredentials::new(default.as_ref(), accounts);
     Ok(Upstream {
         client: ClientSettings {
-            endpoint: endpoint.clone(),
+            endpoints: endpoints.clone(),
             region: settings.region.clone(),
             credentials: credentials.clone(),
-            connect_timeout: settings.connect_timeout,
+            max_connections: None,
             response_header_timeout: settings.response_header_timeout,
         },
-        control: ControlSettings {
-            endpoint,
-            region: settings.region.clone(),
-            credentials,
-            connect_timeout: settings.connect_timeout,
-            timeout: CONTROL_TIMEOUT,
-        },
+        control: ControlSettings { endpoints, region: settings.region.clone(), credentials, timeout: CONTROL_TIMEOUT },
         signed: default.is_some(),
         embedded,
     })

@@ -15,7 +15,7 @@ use super::in_flight::InFlightLayer;
 use super::rescue;
 use crate::layer::{BoxError, BucketPolicyLayer};
 use crate::telemetry::access_log::AccessLogLayer;
-use crate::upstream::{ClientSettings, TlsError, UpstreamClient};
+use crate::upstream::{ClientSettings, UpstreamClient};
 
 /// What the stack needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -27,27 +27,20 @@ pub struct StackSettings {
 }
 
 /// The service that the data listener serves.
-///
-/// # Errors
-/// [`TlsError`] when the way to the store cannot be secured.
 pub fn stack(
     settings: StackSettings,
     policies: BucketPolicyLayer,
     upstream: ClientSettings,
-) -> Result<
-    impl Service<
-        Request<Inbound>,
-        Response = Response<impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static>,
-        Error = BoxError,
-        Future: Send + 'static,
-    > + Clone
-    + Send
-    + Sync
-    + 'static,
-    TlsError,
-> {
-    let client = UpstreamClient::new(upstream)?;
-    Ok(ServiceBuilder::new()
+) -> impl Service<
+    Request<Inbound>,
+    Response = Response<impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static>,
+    Error = BoxError,
+    Future: Send + 'static,
+> + Clone
++ Send
++ Sync
++ 'static {
+    ServiceBuilder::new()
         // Outermost, so that its line tells what the client got, whoever said it, and how much of it.
         .layer(AccessLogLayer)
         // Around all that decides or forwards: a defect costs its own request, which is told so, and nothing passes by it.
@@ -58,5 +51,5 @@ pub fn stack(
         .layer(BodyIdleLayer::new(settings.body_idle_timeout))
         // Right before the store: what passes here is all that the store ever sees.
         .layer(policies)
-        .service(client))
+        .service(UpstreamClient::new(upstream))
 }

@@ -7,6 +7,9 @@
 //!
 //! What the store does wrong becomes an answer here, and nowhere else: no connection `503`, silence `504`, nonsense
 //! `502`. What the *client's* body does wrong is an error, for whoever read that body to explain.
+//!
+//! At which endpoint, and on which connection, is for `dispatch.rs` to find out. The request is signed when that is known,
+//! since the endpoint's host is a part of what is signed.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -19,45 +22,38 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error as ClientError, ResponseFuture as ClientFuture};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
 
 use super::credentials::UpstreamCredentials;
+use super::dispatch::{Answer, Dispatcher, Unanswered};
 use super::download::ResponseBody;
 use super::endpoint::Endpoint;
+use super::endpoints::Endpoints;
 use super::flow::{Flow, Gate};
 use super::headers;
 use super::respond::error_response;
 use super::sign::{SignError, Signer, anonymous_target, unsign_body, unsign_headers, unsigned_target};
-use super::tls::{TlsError, client_config};
 use super::upload::Upload;
 use crate::layer::BoxError;
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::{Resign, Unsigned};
 
-/// A connection that was idle for longer is not used again. Shorter than the five seconds after which Node's HTTP
-/// server, the most hasty of those stores are built on, closes one: a request that meets a closing connection is lost,
-/// since nothing is sent twice.
-const POOL_IDLE: Duration = Duration::from_secs(4);
-
 /// What an [`UpstreamClient`] needs to know.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
     /// The store.
-    pub endpoint: Endpoint,
+    pub endpoints: Endpoints,
     /// The region that new signatures name.
     pub region: String,
     /// The keys for requests that are signed anew.
     pub credentials: UpstreamCredentials,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
+    /// Connections to each endpoint at once; none for as many as there are requests. A request that finds all of them busy
+    /// waits for one as long as it may take to connect.
+    pub max_connections: Option<usize>,
     /// How long the store may take to begin its answer once it has the request (connecting counts), and to take the
     /// next piece of a body. Not how long a body may take as long as it moves, nor how long a client takes to send it.
     pub response_header_timeout: Duration,
@@ -65,49 +61,42 @@ pub struct ClientSettings {
 
 /// A tower service whose answers are the object store's.
 pub struct UpstreamClient<B> {
-    client: Client<HttpsConnector<HttpConnector>, Upload<B>>,
+    dispatcher: Dispatcher<B>,
     shared: Arc<ClientSettings>,
 }
 
 /// A request as it goes up, and what its parts know of each other.
 struct Exchange<B> {
     request: Request<Upload<B>>,
+    manner: Manner,
     flow: Option<Arc<Flow>>,
+}
+
+/// What an endpoint has to say about a request that is to go there.
+#[derive(Debug)]
+enum Manner {
+    /// Nothing: it goes on as it was sent, to the host it was sent to.
+    AsSent,
+    /// Its host.
+    Addressed,
+    /// Its host, which is signed.
+    Signed(Resign),
 }
 
 /// The request's own body failed: the client went away, or its body was not what it should have been. The cause is
 /// among the [sources](std::error::Error::source).
 #[derive(Debug)]
-pub struct RequestBodyFailed(ClientError);
+pub struct RequestBodyFailed(hyper::Error);
 
 impl<B> UpstreamClient<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    /// A client with a pool of its own, which clones share.
-    ///
-    /// # Errors
-    /// [`TlsError`] when the endpoint is `https` and no root certificates can be found.
-    pub fn new(settings: ClientSettings) -> Result<Self, TlsError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(settings.connect_timeout));
-        tcp.set_keepalive(Some(Duration::from_secs(60)));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(client_config(&settings.endpoint)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            // Hands a request to another connection only where not one byte of it was written.
-            .retry_canceled_requests(true)
-            .set_host(false)
-            .build(connector);
-        Ok(Self { client, shared: Arc::new(settings) })
+    /// A client with connections of its own, which clones share.
+    pub fn new(settings: ClientSettings) -> Self {
+        let dispatcher = Dispatcher::new(settings.endpoints.clone(), settings.max_connections);
+        Self { dispatcher, shared: Arc::new(settings) }
     }
 
     fn prepare(&self, request: Request<B>) -> Result<Exchange<B>, S3Error> {
@@ -120,19 +109,23 @@ where
         if unsigned.is_some() {
             announce_length(&mut request);
         }
-        headers::prepare_request(&mut request, authority.as_ref(), &self.shared.endpoint);
-        let target = match (request.extensions_mut().remove::<Resign>(), unsigned) {
-            (None, None) => request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")),
-            (None, Some(unsigned)) => self.unsign(&mut request, &unsigned)?,
-            (Some(resign), None) => self.resign(&mut request, &resign)?,
+        headers::prepare_request(&mut request, authority.as_ref());
+        let (target, manner) = match (request.extensions_mut().remove::<Resign>(), unsigned) {
+            (None, None) => {
+                // HTTP/1.0 may have none.
+                let has_host = request.headers().contains_key(HOST);
+                (target(&request), if has_host { Manner::AsSent } else { Manner::Addressed })
+            }
+            (None, Some(unsigned)) => (unsign(&mut request, &unsigned)?, Manner::Addressed),
+            // Written anew with the signature.
+            (Some(resign), None) => (target(&request), Manner::Signed(resign)),
             (Some(_), Some(_)) => {
                 tracing::error!("a request is to be sent both signed and not signed");
                 return Err(S3Error::new(ErrorCode::InternalError));
             }
         };
-        let uri = self.shared.endpoint.uri(target).map_err(|_| S3Error::new(ErrorCode::InvalidURI))?;
+        *request.uri_mut() = origin_form(target)?;
         let (mut parts, body) = request.into_parts();
-        parts.uri = uri;
         parts.version = Version::HTTP_11;
         // The layers' own facts about the request are not the connection's business.
         parts.extensions.clear();
@@ -147,35 +140,60 @@ where
                 }
             });
         }
-        Ok(Exchange { request, flow })
+        Ok(Exchange { request, manner, flow })
+    }
+}
+
+impl ClientSettings {
+    /// Makes `request` one for `endpoint`; again, where it was made one for another before and not sent.
+    fn address<B>(&self, request: &mut Request<B>, manner: &Manner, endpoint: &Endpoint) -> Result<(), S3Error> {
+        match manner {
+            Manner::AsSent => {}
+            Manner::Addressed => {
+                request.headers_mut().insert(HOST, endpoint.host().clone());
+            }
+            Manner::Signed(resign) => {
+                let target = self.resign(request, resign, endpoint)?;
+                *request.uri_mut() = origin_form(target)?;
+            }
+        }
+        Ok(())
     }
 
-    fn resign(&self, request: &mut Request<B>, resign: &Resign) -> Result<PathAndQuery, S3Error> {
-        let Some(credentials) = self.shared.credentials.of(resign.account.as_ref()) else {
+    fn resign<B>(
+        &self,
+        request: &mut Request<B>,
+        resign: &Resign,
+        endpoint: &Endpoint,
+    ) -> Result<PathAndQuery, S3Error> {
+        let Some(credentials) = self.credentials.of(resign.account.as_ref()) else {
             tracing::error!(account = ?resign.account, "no upstream credentials to sign a request with");
             return Err(S3Error::new(ErrorCode::InternalError));
         };
         let target = unsigned_target(&resign.path, request.uri().query()).map_err(refuse)?;
         unsign_headers(request.headers_mut());
-        let signer = Signer {
-            credentials,
-            region: &self.shared.region,
-            endpoint: &self.shared.endpoint,
-            now: SystemTime::now(),
-        };
+        let signer = Signer { credentials, region: &self.region, endpoint, now: SystemTime::now() };
         let method = request.method().clone();
         signer.sign(&method, &target, request.headers_mut(), &resign.payload).map_err(refuse)?;
         Ok(target)
     }
+}
 
-    fn unsign(&self, request: &mut Request<B>, unsigned: &Unsigned) -> Result<PathAndQuery, S3Error> {
-        let target = anonymous_target(&unsigned.path, request.uri().query()).map_err(refuse)?;
-        let headers = request.headers_mut();
-        unsign_headers(headers);
-        unsign_body(headers);
-        headers.insert(HOST, self.shared.endpoint.host().clone());
-        Ok(target)
-    }
+fn target<B>(request: &Request<B>) -> PathAndQuery {
+    request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"))
+}
+
+/// What stands in a request line; hyper writes it as it is.
+fn origin_form(target: PathAndQuery) -> Result<Uri, S3Error> {
+    if target.as_str().starts_with('/') { Ok(Uri::from(target)) } else { Err(S3Error::new(ErrorCode::InvalidURI)) }
+}
+
+fn unsign<B>(request: &mut Request<B>, unsigned: &Unsigned) -> Result<PathAndQuery, S3Error> {
+    let target = anonymous_target(&unsigned.path, request.uri().query()).map_err(refuse)?;
+    let headers = request.headers_mut();
+    unsign_headers(headers);
+    unsign_body(headers);
+    Ok(target)
 }
 
 fn refuse(error: SignError) -> S3Error {
@@ -220,9 +238,12 @@ where
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let resource = request.uri().path_and_query().cloned();
         match self.prepare(request) {
-            Ok(Exchange { request, flow }) => {
+            Ok(Exchange { request, manner, flow }) => {
                 let limit = self.shared.response_header_timeout;
-                let answer = self.client.request(request);
+                let (dispatcher, shared) = (self.dispatcher.clone(), Arc::clone(&self.shared));
+                let answer = Box::pin(async move {
+                    dispatcher.send(request, |request, endpoint| shared.address(request, &manner, endpoint)).await
+                });
                 let started = Instant::now();
                 ResponseFuture { kind: Kind::Sent { answer, limit, timer: sleep(limit), started, flow, resource } }
             }
@@ -233,7 +254,7 @@ where
 
 impl<B> Clone for UpstreamClient<B> {
     fn clone(&self) -> Self {
-        Self { client: self.client.clone(), shared: Arc::clone(&self.shared) }
+        Self { dispatcher: self.dispatcher.clone(), shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -251,12 +272,13 @@ pin_project! {
     }
 }
 
+type Sending = Pin<Box<dyn Future<Output = Result<Answer, Unanswered>> + Send>>;
+
 pin_project! {
     #[project = KindProj]
     enum Kind {
         Sent {
-            #[pin]
-            answer: ClientFuture,
+            answer: Sending,
             limit: Duration,
             #[pin]
             timer: Sleep,
@@ -276,9 +298,9 @@ impl Future for ResponseFuture {
         match self.project().kind.project() {
             KindProj::Refused { error, resource } => Poll::Ready(Ok(own_answer(error, resource.as_ref()))),
             KindProj::Sent { answer, limit, mut timer, started, flow, resource } => {
-                if let Poll::Ready(result) = answer.poll(cx) {
+                if let Poll::Ready(result) = answer.as_mut().poll(cx) {
                     return Poll::Ready(match result {
-                        Ok(response) => Ok(stores_answer(response, flow.take())),
+                        Ok(answer) => Ok(stores_answer(answer, flow.take())),
                         Err(error) => failure(error, flow.as_deref(), resource.as_ref()),
                     });
                 }
@@ -300,7 +322,7 @@ impl Future for ResponseFuture {
     }
 }
 
-fn stores_answer(response: Response<hyper::body::Incoming>, flow: Option<Arc<Flow>>) -> Response<ResponseBody> {
+fn stores_answer(Answer { response, load }: Answer, flow: Option<Arc<Flow>>) -> Response<ResponseBody> {
     if let Some(flow) = &flow {
         flow.answered();
     }
@@ -309,39 +331,32 @@ fn stores_answer(response: Response<hyper::body::Incoming>, flow: Option<Arc<Flo
     // What the store speaks says nothing of what the client does.
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
-    Response::from_parts(parts, ResponseBody::streamed(body, flow))
+    Response::from_parts(parts, ResponseBody::streamed(body, load, flow))
 }
 
 fn failure(
-    error: ClientError,
+    error: Unanswered,
     flow: Option<&Flow>,
     resource: Option<&PathAndQuery>,
 ) -> Result<Response<ResponseBody>, RequestBodyFailed> {
-    if flow.is_some_and(Flow::has_body_failed) {
-        return Err(RequestBodyFailed(error));
-    }
-    let code = if error.is_connect() { ErrorCode::ServiceUnavailable } else { ErrorCode::BadGateway };
-    tracing::warn!(error = %Chain(&error), "the object store did not answer");
+    let error = match error {
+        Unanswered::Broken(cause) if flow.is_some_and(Flow::has_body_failed) => return Err(RequestBodyFailed(cause)),
+        // Told where it was found out.
+        Unanswered::Refused(error) => return Ok(own_answer(&error, resource)),
+        error => error,
+    };
+    tracing::warn!(%error, "the object store did not answer");
+    let code = match error {
+        Unanswered::Unreachable(_) => ErrorCode::ServiceUnavailable,
+        // The store works and has enough to do, so clients should come back later, and slower: what SDKs make of it.
+        Unanswered::Crowded(_) => ErrorCode::SlowDown,
+        Unanswered::Broken(_) | Unanswered::Refused(_) => ErrorCode::BadGateway,
+    };
     Ok(own_answer(&code.into(), resource))
 }
 
 fn own_answer(error: &S3Error, resource: Option<&PathAndQuery>) -> Response<ResponseBody> {
     error_response(error, resource.map_or("/", PathAndQuery::path)).map(ResponseBody::own)
-}
-
-/// An error with all that caused it, on one line.
-struct Chain<'a>(&'a dyn StdError);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
-    }
 }
 
 impl fmt::Debug for ResponseFuture {

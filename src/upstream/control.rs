@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::credentials::UpstreamCredentials;
-use super::endpoint::Endpoint;
+use super::endpoints::Endpoints;
 use super::question::{Asker, ControlError, Question, Reason};
 use super::tls::TlsError;
 use crate::ownership::{BucketProbe, ProbeError};
@@ -28,13 +26,11 @@ const OUR_FAULT: [&str; 4] =
 #[derive(Clone, Debug)]
 pub struct ControlSettings {
     /// The store.
-    pub endpoint: Endpoint,
+    pub endpoints: Endpoints,
     /// The region that signatures name.
     pub region: String,
     /// The keys; only the default pair is used, and without one the questions go unsigned.
     pub credentials: UpstreamCredentials,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
     /// How long one question may take in all.
     pub timeout: Duration,
 }
@@ -112,18 +108,13 @@ impl ControlClient {
         }
     }
 
-    /// Whether the store accepts connections.
+    /// Whether the store accepts connections, at one endpoint at least.
     ///
     /// # Errors
-    /// [`ControlError`] with what connecting said.
+    /// [`ControlError`] with what connecting to each of them said.
     pub async fn reachable(&self) -> Result<(), ControlError> {
-        let (host, port) = self.asker.settings.endpoint.connect_to();
-        let unreachable = |reason| ControlError::new(format!("connect to {host}:{port}"), Reason::Unreachable(reason));
-        match timeout(self.asker.settings.connect_timeout, TcpStream::connect((host, port))).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(unreachable(error.to_string())),
-            Err(_) => Err(unreachable(format!("no answer in {:?}", self.asker.settings.connect_timeout))),
-        }
+        let reached = self.asker.settings.endpoints.reachable().await;
+        reached.map_err(|reason| ControlError::new("connect".to_owned(), Reason::Unreachable(reason)))
     }
 }
 

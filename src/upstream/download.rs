@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
+use super::balance::Load;
 use super::flow::{Flow, Gate};
 
 /// The body of an answer: the store's as it comes, or one of ours.
@@ -21,21 +22,25 @@ enum Kind {
     Own(Full<Bytes>),
 }
 
-/// Ends the request's body when the answer has ended, or when nobody wants it any more.
-#[derive(Debug)]
-struct Exchange(Option<Arc<Flow>>);
+/// Ends the request's body when the answer has ended, or when nobody wants it any more; until then it is a load for the
+/// endpoint.
+#[derive(Debug, Default)]
+struct Exchange {
+    flow: Option<Arc<Flow>>,
+    _load: Option<Load>,
+}
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if let Some(flow) = &self.0 {
+        if let Some(flow) = &self.flow {
             flow.move_gate(Gate::Over);
         }
     }
 }
 
 impl ResponseBody {
-    pub(crate) fn streamed(body: Incoming, flow: Option<Arc<Flow>>) -> Self {
-        Self(Kind::Streamed { body, exchange: Exchange(flow) })
+    pub(super) fn streamed(body: Incoming, load: Load, flow: Option<Arc<Flow>>) -> Self {
+        Self(Kind::Streamed { body, exchange: Exchange { flow, _load: Some(load) } })
     }
 
     pub(crate) fn own(body: Full<Bytes>) -> Self {
@@ -52,7 +57,7 @@ impl Body for ResponseBody {
             Kind::Streamed { body, exchange } => {
                 let frame = ready!(Pin::new(body).poll_frame(cx));
                 if frame.is_none() {
-                    drop(std::mem::replace(exchange, Exchange(None)));
+                    drop(std::mem::take(exchange));
                 }
                 Poll::Ready(frame)
             }

@@ -9,15 +9,13 @@ use http::uri::Authority;
 use http::{HeaderValue, Request};
 use http_body::Body;
 
-use super::endpoint::Endpoint;
-
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 static PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authenticate");
 static PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authorization");
 static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Takes off what speaks of the client's connection, and says about the body what the next connection needs.
-pub(crate) fn prepare_request<B: Body>(request: &mut Request<B>, authority: Option<&Authority>, endpoint: &Endpoint) {
+pub(crate) fn prepare_request<B: Body>(request: &mut Request<B>, authority: Option<&Authority>) {
     let chunked = request.headers().contains_key(TRANSFER_ENCODING);
     let takes_trailers = takes_trailers(request.headers());
     let sized = request.body().is_end_stream() || request.body().size_hint().exact().is_some();
@@ -39,9 +37,6 @@ pub(crate) fn prepare_request<B: Body>(request: &mut Request<B>, authority: Opti
     // the layers judged by: were the other sent on, the store would act on another bucket than they did.
     if let Some(host) = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
         headers.insert(HOST, host);
-    } else if !headers.contains_key(HOST) {
-        // HTTP/1.0 may have none.
-        headers.insert(HOST, endpoint.host().clone());
     }
 }
 
@@ -122,10 +117,6 @@ mod tests {
 
     use super::*;
 
-    fn endpoint() -> Endpoint {
-        Endpoint::parse("http://store:9000").unwrap()
-    }
-
     #[test]
     fn only_what_is_end_to_end_goes_on() {
         let mut request = Request::builder()
@@ -148,7 +139,7 @@ mod tests {
             .header("range", "bytes=0-1")
             .body(Full::new(Bytes::from_static(b"abc")))
             .unwrap();
-        prepare_request(&mut request, None, &endpoint());
+        prepare_request(&mut request, None);
         let mut left: Vec<(&str, &[u8])> =
             request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         left.sort_unstable();
@@ -194,18 +185,20 @@ mod tests {
     #[test]
     fn host_is_the_clients_own_and_the_targets_goes_first() {
         for (header, authority, expected) in [
-            (Some("a.example.com"), Some("b.example.com"), "b.example.com"),
-            (Some("a.example.com"), None, "a.example.com"),
-            (None, Some("b.example.com:81"), "b.example.com:81"),
-            (None, None, "store:9000"),
+            (Some("a.example.com"), Some("b.example.com"), Some("b.example.com")),
+            (Some("a.example.com"), None, Some("a.example.com")),
+            (None, Some("b.example.com:81"), Some("b.example.com:81")),
+            // The endpoint's, once that is known.
+            (None, None, None),
         ] {
             let mut request = Request::new(Empty::<Bytes>::new());
             if let Some(host) = header {
                 request.headers_mut().insert(HOST, HeaderValue::from_static(host));
             }
             let authority = authority.map(Authority::from_static);
-            prepare_request(&mut request, authority.as_ref(), &endpoint());
-            assert_eq!(request.headers()[HOST], expected, "{header:?} {authority:?}");
+            prepare_request(&mut request, authority.as_ref());
+            let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
+            assert_eq!(host, expected.map(str::as_bytes), "{header:?} {authority:?}");
         }
     }
 

@@ -1,15 +1,20 @@
 //! The object store behind us: requests sent on ([`client`]), questions of our own ([`control`]), and a store inside
 //! the process for trying out ([`embedded`]).
 
+mod balance;
 pub mod client;
+mod connect;
 pub mod control;
 pub mod credentials;
+mod dispatch;
 mod download;
 pub mod embedded;
 pub mod endpoint;
+pub mod endpoints;
 mod facts;
 mod flow;
 mod headers;
+mod pool;
 pub mod post_form;
 mod question;
 pub mod respond;
@@ -23,6 +28,7 @@ pub use credentials::{KeyPair, UpstreamCredentials};
 pub use download::ResponseBody;
 pub use embedded::{EmbeddedError, EmbeddedStore};
 pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use endpoints::Endpoints;
 pub use post_form::UpstreamFormSigner;
 pub use question::ControlError;
-pub use tls::TlsError;
+pub use tls::{TlsError, Trust};

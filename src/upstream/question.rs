@@ -7,12 +7,16 @@ use bytes::{Bytes, BytesMut};
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
-use reqwest::{Response, Url};
+use reqwest::{Request, Response, Url};
 use tokio::time::timeout;
 
+use super::balance::Load;
+use super::connect::Chain;
 use super::control::ControlSettings;
+use super::endpoint::Endpoint;
+use super::pool::{MAX_IDLE, POOL_IDLE};
 use super::sign::Signer;
-use super::tls::{TlsError, client_config};
+use super::tls::TlsError;
 use crate::s3::address::Address;
 use crate::s3::checksum::EMPTY_SHA256;
 use crate::s3::forward::SignedPayload;
@@ -22,9 +26,6 @@ use crate::s3::xml_answer::Root;
 /// What is read of an answer, at most, in bytes. A policy has 20 KiB; an ACL of a hundred grants has 40, and the fifty tags
 /// of a bucket, escaped, have less than 100.
 const MAX_ANSWER: usize = 128 * 1024;
-
-/// A connection that was idle for longer is not used again; see `client.rs`.
-const POOL_IDLE: Duration = Duration::from_secs(4);
 
 /// Puts [`Question`]s.
 #[derive(Clone, Debug)]
@@ -69,12 +70,13 @@ impl Asker {
     /// With a small pool of its own, so that questions are answered even while uploads take up the other.
     pub(super) fn new(settings: ControlSettings) -> Result<Self, TlsError> {
         let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(client_config(&settings.endpoint)?)
+            .tls_backend_preconfigured(settings.endpoints.client_config()?)
             // What is asked of the store is not for whatever proxy the environment names, nor for another host.
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(settings.connect_timeout)
+            .connect_timeout(settings.endpoints.connect_timeout())
             .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(MAX_IDLE)
             .build()
             .map_err(TlsError::new)?;
         Ok(Self { client, settings })
@@ -83,7 +85,7 @@ impl Asker {
     /// The answer's status and its whole body.
     pub(super) async fn ask(&self, question: &Question) -> Result<(StatusCode, Bytes), ControlError> {
         self.in_time(question, async {
-            let response = self.send(question).await?;
+            let (response, _load) = self.send(question).await?;
             let status = response.status();
             match read(question, response, |_| true).await? {
                 Some(body) => Ok((status, body)),
@@ -101,7 +103,7 @@ impl Asker {
         root: Root,
     ) -> Result<(StatusCode, Option<Bytes>), ControlError> {
         self.in_time(question, async {
-            let response = self.send(question).await?;
+            let (response, _load) = self.send(question).await?;
             let status = response.status();
             let is_wanted = |start: &[u8]| status != StatusCode::OK || root.begins(start) != Some(false);
             let body = read(question, response, is_wanted).await?;
@@ -114,7 +116,7 @@ impl Asker {
 
     /// The answer's head.
     pub(super) async fn ask_for_head(&self, question: &Question) -> Result<(StatusCode, HeaderMap), ControlError> {
-        let response = self.in_time(question, self.send(question)).await?;
+        let (response, _load) = self.in_time(question, self.send(question)).await?;
         Ok((response.status(), response.headers().clone()))
     }
 
@@ -127,38 +129,42 @@ impl Asker {
         timeout(limit, answer).await.unwrap_or_else(|_| Err(question.failed(Reason::TimedOut(limit))))
     }
 
-    async fn send(&self, question: &Question) -> Result<Response, ControlError> {
+    /// Asks one endpoint after the other until one of them accepts the connection.
+    async fn send(&self, question: &Question) -> Result<(Response, Load), ControlError> {
+        let endpoints = &self.settings.endpoints;
+        let mut last = Reason::Unreachable("there is no endpoint".to_owned());
+        for load in endpoints.attempts() {
+            let request = self.request(question, load.endpoint())?;
+            match self.client.execute(request).await.map_err(reqwest::Error::without_url) {
+                Ok(response) => {
+                    endpoints.reached(&load);
+                    return Ok((response, load));
+                }
+                Err(error) if error.is_connect() => {
+                    endpoints.unreachable(&load, &Chain(&error));
+                    last = Reason::Http(error);
+                }
+                Err(error) => return Err(question.failed(Reason::Http(error))),
+            }
+        }
+        Err(question.failed(last))
+    }
+
+    /// The question as it is put to `endpoint`.
+    fn request(&self, question: &Question, endpoint: &Endpoint) -> Result<Request, ControlError> {
         let unsigned = |reason: String| question.failed(Reason::Unsigned(reason));
         let target: PathAndQuery =
             question.target.parse().map_err(|e: http::uri::InvalidUri| unsigned(e.to_string()))?;
         let mut headers = question.headers.clone();
-        headers.insert(HOST, self.settings.endpoint.host().clone());
+        headers.insert(HOST, endpoint.host().clone());
         if let Some(credentials) = self.settings.credentials.of(None).filter(|_| question.is_signed) {
-            Signer {
-                credentials,
-                region: &self.settings.region,
-                endpoint: &self.settings.endpoint,
-                now: SystemTime::now(),
-            }
-            .sign(&question.method, &target, &mut headers, &SignedPayload::Sha256(EMPTY_SHA256.to_owned()))
-            .map_err(|error| unsigned(error.to_string()))?;
+            Signer { credentials, region: &self.settings.region, endpoint, now: SystemTime::now() }
+                .sign(&question.method, &target, &mut headers, &SignedPayload::Sha256(EMPTY_SHA256.to_owned()))
+                .map_err(|error| unsigned(error.to_string()))?;
         }
-        let url = self.url(question)?;
-        let sent = self.client.request(question.method.clone(), url).headers(headers).send().await;
-        sent.map_err(|error| question.failed(Reason::Http(error.without_url())))
-    }
-
-    /// The URL library takes away segments of dots, and would ask for another object.
-    fn url(&self, question: &Question) -> Result<Url, ControlError> {
-        let url: Url = format!("{}{}", self.settings.endpoint, question.target)
-            .parse()
-            .map_err(|error| question.failed(Reason::Unsigned(format!("{error}"))))?;
-        let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
-        if format!("{}{query}", url.path()) == question.target {
-            Ok(url)
-        } else {
-            Err(question.failed(Reason::Unsigned("it cannot be sent unchanged".to_owned())))
-        }
+        let mut request = Request::new(question.method.clone(), question.url(endpoint)?);
+        *request.headers_mut() = headers;
+        Ok(request)
     }
 }
 
@@ -194,6 +200,19 @@ impl Question {
         Self { method, target: address.to_string(), headers, is_signed: false }
     }
 
+    /// The URL library takes away segments of dots, and would ask for another object.
+    fn url(&self, endpoint: &Endpoint) -> Result<Url, ControlError> {
+        let url: Url = format!("{endpoint}{}", self.target)
+            .parse()
+            .map_err(|error| self.failed(Reason::Unsigned(format!("{error}"))))?;
+        let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
+        if format!("{}{query}", url.path()) == self.target {
+            Ok(url)
+        } else {
+            Err(self.failed(Reason::Unsigned("it cannot be sent unchanged".to_owned())))
+        }
+    }
+
     /// The status leaves the question open.
     pub(super) fn refused(&self, status: StatusCode, body: &[u8]) -> ControlError {
         self.failed(Reason::Status(status, xml::error_code(body).map(str::to_owned)))
@@ -215,15 +234,7 @@ impl fmt::Display for ControlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}`: ", self.question)?;
         match &self.reason {
-            Reason::Http(error) => {
-                write!(f, "{error}")?;
-                let mut source = std::error::Error::source(error);
-                while let Some(cause) = source {
-                    write!(f, ": {cause}")?;
-                    source = cause.source();
-                }
-                Ok(())
-            }
+            Reason::Http(error) => Chain(error).fmt(f),
             Reason::TimedOut(limit) => write!(f, "no answer in {limit:?}"),
             Reason::Status(status, None) => write!(f, "the object store answered {status}"),
             Reason::Status(status, Some(code)) => write!(f, "the object store answered {status}, {code:?}"),

@@ -4,9 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use hyper_rustls::ConfigBuilderExt;
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::endpoint::Endpoint;
+/// Whose word counts for who the store is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// That of the authorities that the system trusts.
+    #[default]
+    System,
+    /// That of these authorities, and of no other: whoever runs one for the store need not let the whole world's vouch
+    /// for it too.
+    Only(Vec<CertificateDer<'static>>),
+}
 
 /// TLS could not be set up.
 #[derive(Debug)]
@@ -18,16 +28,22 @@ impl TlsError {
     }
 }
 
-/// The system's own roots for an `https` endpoint. A plain one trusts nobody: it needs no certificates, so that the
-/// smallest of images will do.
-pub(crate) fn client_config(endpoint: &Endpoint) -> Result<ClientConfig, TlsError> {
+/// For endpoints that are `https`, with the roots that `trust` names. Plain ones trust nobody: they need no certificates,
+/// so that the smallest of images will do.
+pub(super) fn client_config(trust: &Trust, is_https: bool) -> Result<ClientConfig, TlsError> {
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::new)?;
-    let builder = if endpoint.is_https() {
-        builder.with_native_roots().map_err(TlsError::new)?
-    } else {
-        builder.with_root_certificates(RootCertStore::empty())
+    let builder = match trust {
+        _ if !is_https => builder.with_root_certificates(RootCertStore::empty()),
+        Trust::System => builder.with_native_roots().map_err(TlsError::new)?,
+        Trust::Only(authorities) => {
+            let mut roots = RootCertStore::empty();
+            for authority in authorities {
+                roots.add(authority.clone()).map_err(TlsError::new)?;
+            }
+            builder.with_root_certificates(roots)
+        }
     };
     Ok(builder.with_no_client_auth())
 }

@@ -12,10 +12,10 @@ use portcullis::policy::AccountId;
 use portcullis::s3::address::{BucketName, Domains};
 use portcullis::s3::forward::{Resign, SignedPayload, Unsigned};
 use portcullis::upstream::embedded::EmbeddedStore;
-use portcullis::upstream::{ControlClient, ControlSettings, Endpoint, KeyPair, UpstreamClient, UpstreamCredentials};
+use portcullis::upstream::{ControlClient, ControlSettings, KeyPair, UpstreamClient, UpstreamCredentials};
 use tower::ServiceExt;
 
-use crate::support::{Options, Store, client_settings, first_line, header};
+use crate::support::{Options, Store, client_settings, endpoints, first_line, header};
 
 pub(crate) fn key(name: &str) -> KeyPair {
     KeyPair { access_key_id: AccessKeyId::new(name), secret: SecretKey::new(format!("{name}-secret")) }
@@ -27,10 +27,9 @@ fn account() -> AccountId {
 
 pub(crate) fn control(address: std::net::SocketAddr, credentials: UpstreamCredentials) -> ControlClient {
     ControlClient::new(ControlSettings {
-        endpoint: Endpoint::parse(&format!("http://{address}")).unwrap(),
+        endpoints: endpoints([address], Duration::from_secs(3)),
         region: "us-east-1".to_owned(),
         credentials,
-        connect_timeout: Duration::from_secs(3),
         timeout: Duration::from_secs(10),
     })
     .unwrap()
@@ -49,7 +48,7 @@ async fn the_embedded_store_takes_what_was_signed_anew() {
     let credentials = UpstreamCredentials::new(Some(&key("STORE")), []);
     let settings =
         client_settings(store.address(), &Options { credentials: credentials.clone(), ..Options::default() });
-    let client = UpstreamClient::<Full<Bytes>>::new(settings).unwrap();
+    let client = UpstreamClient::<Full<Bytes>>::new(settings);
     let send = async |method: Method, uri: &str, path: &str, body: &'static str| {
         let resign = Resign { account: None, payload: SignedPayload::Unsigned, path: path.to_owned() };
         let request = Request::builder()
@@ -101,7 +100,7 @@ async fn each_account_has_its_own_key_and_the_payloads_hash_is_kept() {
         let store = Store::start().await;
         let credentials = UpstreamCredentials::new(Some(&key("DEFAULT")), [(self::account(), key("ACCOUNT"))]);
         let options = Options { credentials, ..Options::default() };
-        let client = UpstreamClient::<Full<Bytes>>::new(client_settings(store.address(), &options)).unwrap();
+        let client = UpstreamClient::<Full<Bytes>>::new(client_settings(store.address(), &options));
         let resign = Resign {
             account: account.clone(),
             payload: SignedPayload::Sha256(hash.to_owned()),
@@ -138,7 +137,7 @@ async fn what_goes_on_without_a_signature_says_nothing_of_the_caller() {
         let store = Store::start().await;
         let credentials = UpstreamCredentials::new(Some(&key("DEFAULT")), []);
         let options = Options { credentials, ..Options::default() };
-        let client = UpstreamClient::<Full<Bytes>>::new(client_settings(store.address(), &options)).unwrap();
+        let client = UpstreamClient::<Full<Bytes>>::new(client_settings(store.address(), &options));
         let mut request = Request::builder()
             .method(method)
             .uri(target)

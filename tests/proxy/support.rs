@@ -18,7 +18,7 @@ use portcullis::server::listener::ListenerSettings;
 use portcullis::server::shutdown::Drained;
 use portcullis::server::stack::{StackSettings, stack};
 use portcullis::store::memory::MemoryStore;
-use portcullis::upstream::{ClientSettings, Endpoint, UpstreamCredentials};
+use portcullis::upstream::{ClientSettings, Endpoint, Endpoints, Trust, UpstreamCredentials};
 use portcullis::{BoxError, BucketPolicyLayer, Enforcement, Handler};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -42,6 +42,7 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 pub(crate) struct Options {
     pub(crate) credentials: UpstreamCredentials,
     pub(crate) connect_timeout: Duration,
+    pub(crate) max_upstream_connections: Option<usize>,
     pub(crate) response_header_timeout: Duration,
     pub(crate) request_header_timeout: Duration,
     pub(crate) idle_timeout: Duration,
@@ -58,6 +59,7 @@ impl Default for Options {
         Self {
             credentials: UpstreamCredentials::default(),
             connect_timeout: Duration::from_secs(3),
+            max_upstream_connections: None,
             response_header_timeout: Duration::from_secs(60),
             request_header_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(60),
@@ -85,9 +87,18 @@ impl Proxy {
 
     pub(crate) async fn start_policies(store: SocketAddr, options: Options, policies: BucketPolicyLayer) -> Self {
         let upstream = client_settings(store, &options);
+        Self::start_stack(upstream, options, policies).await
+    }
+
+    /// In front of stores at these places.
+    pub(crate) async fn start_endpoints(endpoints: Endpoints, options: Options) -> Self {
+        Self::start_stack(settings_for(endpoints, &options), options, policies()).await
+    }
+
+    async fn start_stack(upstream: ClientSettings, options: Options, policies: BucketPolicyLayer) -> Self {
         let settings =
             StackSettings { max_in_flight: options.max_in_flight, body_idle_timeout: options.body_idle_timeout };
-        Self::start_service(stack(settings, policies, upstream).unwrap(), options).await
+        Self::start_service(stack(settings, policies, upstream), options).await
     }
 
     /// The listeners alone, around any service.
@@ -147,13 +158,23 @@ fn policies() -> BucketPolicyLayer {
 }
 
 pub(crate) fn client_settings(store: SocketAddr, options: &Options) -> ClientSettings {
+    settings_for(endpoints([store], options.connect_timeout), options)
+}
+
+pub(crate) fn settings_for(endpoints: Endpoints, options: &Options) -> ClientSettings {
     ClientSettings {
-        endpoint: Endpoint::parse(&format!("http://{store}")).unwrap(),
+        endpoints,
         region: "us-east-1".to_owned(),
         credentials: options.credentials.clone(),
-        connect_timeout: options.connect_timeout,
+        max_connections: options.max_upstream_connections,
         response_header_timeout: options.response_header_timeout,
     }
+}
+
+/// Plain ones.
+pub(crate) fn endpoints(stores: impl IntoIterator<Item = SocketAddr>, connect_timeout: Duration) -> Endpoints {
+    let stores = stores.into_iter().map(|store| Endpoint::parse(&format!("http://{store}")).unwrap());
+    Endpoints::new(stores, Trust::System, connect_timeout).unwrap()
 }
 
 /// A store that does what the test says, byte by byte.
@@ -200,7 +221,7 @@ pub(crate) enum End {
 }
 
 impl Wire {
-    fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         Self { stream, buffer: Vec::new() }
     }
@@ -267,12 +288,19 @@ impl Wire {
 
     /// A message's head, with its empty line.
     pub(crate) async fn head(&mut self) -> String {
+        self.next_head().await.unwrap_or_else(|| panic!("the connection ended within a head: {:?}", self.text()))
+    }
+
+    /// The same; `None` when the connection ends first.
+    pub(crate) async fn next_head(&mut self) -> Option<String> {
         loop {
             if let Some(at) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                 let head: Vec<u8> = self.buffer.drain(..at + 4).collect();
-                return String::from_utf8(head).unwrap();
+                return Some(String::from_utf8(head).unwrap());
             }
-            assert!(self.more().await.is_none(), "the connection ended within a head: {:?}", self.text());
+            if self.more().await.is_some() {
+                return None;
+            }
         }
     }
 

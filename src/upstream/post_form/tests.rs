@@ -17,7 +17,7 @@ use crate::s3::address::{BucketName, Domains};
 use crate::s3::form::{Form, SizeRange};
 use crate::s3::forward::{Resign, SignedPayload, Unsigned};
 use crate::s3::post_policy::PostPolicy;
-use crate::upstream::{ClientSettings, EmbeddedStore, Endpoint, KeyPair, UpstreamClient};
+use crate::upstream::{ClientSettings, EmbeddedStore, Endpoint, Endpoints, KeyPair, Trust, UpstreamClient};
 
 const TYPE: &str = "multipart/form-data; boundary=x";
 const FILE: &str = "--x\r\nContent-Type: image/png\r\n\
@@ -141,14 +141,15 @@ fn without_keys_nothing_is_signed() {
 type Client = UpstreamClient<RequestBody<Full<Bytes>>>;
 
 fn client(endpoint: &str, region: &str, pair: &KeyPair) -> Client {
+    let endpoint = Endpoint::parse(endpoint).unwrap();
     let settings = ClientSettings {
-        endpoint: Endpoint::parse(endpoint).unwrap(),
+        endpoints: Endpoints::new([endpoint], Trust::System, Duration::from_secs(3)).unwrap(),
         region: region.to_owned(),
         credentials: UpstreamCredentials::new(Some(pair), []),
-        connect_timeout: Duration::from_secs(3),
+        max_connections: None,
         response_header_timeout: Duration::from_secs(10),
     };
-    UpstreamClient::new(settings).unwrap()
+    UpstreamClient::new(settings)
 }
 
 /// Sends a form that came virtual-hosted, as the layer does. What the store answered, or what the body left.
