@@ -350,7 +350,8 @@ impl<'r, 't> Value<'r, 't> {
         }
     }
 
-    fn count(&self) -> Option<usize> {
+    /// A whole number, at least 1.
+    pub(crate) fn count(&self) -> Option<usize> {
         let DeValue::Integer(integer) = &self.value else { return self.expected("a whole number") };
         let count = usize::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|count| *count > 0);
         if count.is_none() {

@@ -16,7 +16,7 @@ use crate::policy::AccountId;
 use crate::toml_reader::{Place, Table, Value, Zero};
 
 /// What is said of a key whose time has not come.
-pub(super) const NOT_YET: &str = "is not available in this release";
+const NOT_YET: &str = "is not available in this release";
 
 /// What was read of the file.
 pub(super) struct Read {
@@ -243,7 +243,7 @@ fn log(mut table: Table<'_, '_>) -> LogSettings {
 }
 
 /// What `read` makes of a value or of each entry of a list; none at all is a problem, as is one twice.
-fn some_of<T: PartialEq>(none: &str, value: Value<'_, '_>, read: impl Fn(&Value<'_, '_>) -> Option<T>) -> Vec<T> {
+fn some_of<T: PartialEq>(none: &str, value: Value<'_, '_>, read: impl FnMut(&Value<'_, '_>) -> Option<T>) -> Vec<T> {
     if value.is_empty_list() {
         value.problem(&format!("names {none}"));
     }
@@ -251,7 +251,10 @@ fn some_of<T: PartialEq>(none: &str, value: Value<'_, '_>, read: impl Fn(&Value<
 }
 
 /// What `read` makes of each of `values`; one that is there twice is a problem.
-fn each_once<T: PartialEq>(values: Vec<Value<'_, '_>>, read: impl Fn(&Value<'_, '_>) -> Option<T>) -> Vec<T> {
+pub(super) fn each_once<T: PartialEq>(
+    values: Vec<Value<'_, '_>>,
+    mut read: impl FnMut(&Value<'_, '_>) -> Option<T>,
+) -> Vec<T> {
     let mut results = Vec::with_capacity(values.len());
     for value in values {
         match read(&value) {

@@ -86,7 +86,8 @@ pub fn load(path: &Path) -> Result<Loaded, InvalidConfig> {
 }
 
 /// Reads `text`, the content of the file that problems call `file_name`. Relative paths are resolved against `base_dir`
-/// and environment variables looked up with `env`; of the file system, only files that hold secrets are read.
+/// and environment variables looked up with `env`; of the file system, only files that hold secrets or certificates are
+/// read.
 ///
 /// # Errors
 /// [`InvalidConfig`], with every problem found.

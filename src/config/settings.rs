@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::Uri;
 use ipnet::IpNet;
+use rustls::pki_types::CertificateDer;
 
 use crate::auth::identity::{AccessKeyId, SecretKey};
 use crate::policy::AccountId;
@@ -56,8 +57,11 @@ pub struct AdminSettings {
 /// The store behind us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamSettings {
-    /// Where it is; exactly one in this release.
+    /// Where it is: at one place or at several that are equally good, none twice. Of several, all are `http` or all are
+    /// `https`.
     pub endpoints: Vec<Endpoint>,
+    /// The authorities that `https` endpoints must have their certificates from; none for those that the system trusts.
+    pub authorities: Option<Vec<CertificateDer<'static>>>,
     /// The region that signatures are made for.
     pub region: String,
     /// What becomes of the caller's signature.
@@ -66,8 +70,10 @@ pub struct UpstreamSettings {
     pub credentials: Option<UpstreamCredentials>,
     /// Credentials for the requests of one account each; no account twice.
     pub accounts: Vec<(AccountId, UpstreamCredentials)>,
-    /// How long a connection may take to be made.
+    /// How long a connection may take to be made, and a request to wait for one.
     pub connect_timeout: Duration,
+    /// Connections to each endpoint at once; none for as many as there are requests.
+    pub max_connections: Option<usize>,
     /// How long the store may take from the request's end to its answer's header.
     pub response_header_timeout: Duration,
 }

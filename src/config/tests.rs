@@ -42,6 +42,8 @@ fn the_upstream_is_all_a_file_needs() {
     assert_eq!(settings.upstream.auth, UpstreamAuth::Preserve);
     assert_eq!(settings.upstream.credentials, None);
     assert_eq!(settings.upstream.connect_timeout, Duration::from_secs(3));
+    assert_eq!(settings.upstream.max_connections, None);
+    assert_eq!(settings.upstream.authorities, None);
     assert_eq!(settings.upstream.response_header_timeout, Duration::from_secs(60));
     assert_eq!(settings.policy.handler, PolicyHandler::Store);
     assert_eq!(settings.policy.enforcement, Enforcement::Enforce);
@@ -86,12 +88,13 @@ proxy_protocol = true
 [admin]
 address = ""
 [upstream]
-endpoints = ["https://store.example:8443/"]
+endpoints = ["https://store.example:8443/", "https://STORE-2.example"]
 region = "garage"
 auth = "resign"
 access_key_id = "AK"
 secret_access_key_env = "THE_SECRET"
 connect_timeout = "500ms"
+max_connections = 64
 response_header_timeout = "2m"
 [[upstream.account]]
 id = "111122223333"
@@ -128,7 +131,9 @@ audit = "audit.log"
     assert_eq!(settings.listen.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
     assert!(settings.listen.proxy_protocol);
     assert_eq!(settings.admin, None);
-    assert_eq!(settings.upstream.endpoints, [Endpoint::Http("https://store.example:8443/".parse().unwrap())]);
+    let endpoints = ["https://store.example:8443/", "https://store-2.example"];
+    assert_eq!(settings.upstream.endpoints, endpoints.map(|endpoint| Endpoint::Http(endpoint.parse().unwrap())));
+    assert_eq!(settings.upstream.max_connections, Some(64));
     assert_eq!(settings.upstream.auth, UpstreamAuth::Resign);
     let pair = settings.upstream.credentials.unwrap();
     assert_eq!((pair.access_key_id.as_str(), pair.secret_access_key.expose()), ("AK", "from-the-environment"));
@@ -160,7 +165,7 @@ cert = "tls.crt"
 [admin]
 address = "127.0.0.1:9000"
 [upstream]
-endpoints = ["http://a:1", "http://b:1"]
+endpoints = ["http://a:1", "https://b:1", "http://A:1/", 7]
   time_out = "3s"
 connect_timeout = "0s"
 auth = "resign"
@@ -191,7 +196,9 @@ level = "loud"
             "6:18: `listen.proxy_protocol`: expected true or false, found a string",
             "7:1: `listen.tls`: is not available in this release: let what stands in front end TLS",
             "10:11: `admin.address`: `127.0.0.1:9000` is taken by `listen.address`: probes never share the data port",
-            "12:13: `upstream.endpoints`: more than one endpoint is not available in this release",
+            "12:28: `upstream.endpoints`: some are `http` and some `https`: they are one store, and all must be the same",
+            "12:43: `upstream.endpoints`: is there twice",
+            "12:58: `upstream.endpoints`: expected a string, found an integer",
             "13:3: `upstream.time_out`: unknown key (did you mean `connect_timeout`?)",
             "14:19: `upstream.connect_timeout`: must be more than zero",
             "15:8: `upstream.auth`: `resign` needs credentials: give `upstream.access_key_id` and its secret",
@@ -254,8 +261,20 @@ fn a_file_is_refused_for_one_thing() {
         ),
         ("[upstream]\nendpoints = []", "2:13: `upstream.endpoints`: names no endpoint"),
         (
+            "[upstream]\nendpoints = [\"http://a\", \"embedded:x\"]",
+            "2:26: `upstream.endpoints`: an embedded store is all there is: it cannot be one of several",
+        ),
+        (
             "[upstream]\nendpoint = \"http://a\"\nendpoints = [\"http://a\"]",
             "3:13: `upstream.endpoints`: give either `endpoint` or `endpoints`",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://a\"\nmax_connections = 0",
+            "3:19: `upstream.max_connections`: `0` is not a whole number of at least 1",
+        ),
+        (
+            "[upstream]\nendpoint = \"https://a\"\nca_file = \"/nowhere/at-all\"",
+            "3:11: `upstream.ca_file`: `/nowhere/at-all` cannot be read: No such file or directory (os error 2)",
         ),
         (
             "[upstream]\nendpoint = \"http://a\"\nregion = \"a/b\"",
@@ -397,6 +416,50 @@ fn a_secret_file_ends_at_its_line_ending() {
         let pair = loaded.settings.upstream.credentials.unwrap();
         assert_eq!(pair.secret_access_key.expose(), expected, "{content:?}");
     }
+}
+
+#[test]
+fn a_ca_file_holds_certificates() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.self_signed(&key).unwrap()
+    };
+    let (one, two) = (authority("one"), authority("two"));
+    let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    type Found<'a> = Result<Vec<&'a [u8]>, &'a str>;
+    let cases: [(String, Found<'_>); 6] = [
+        (one.pem(), Ok(vec![one.der().as_ref()])),
+        (format!("the first\n{}the second\n{}", one.pem(), two.pem()), Ok(vec![one.der(), two.der()])),
+        (String::new(), Err("`ca.pem` holds no certificate in PEM form")),
+        ("not PEM".to_owned(), Err("`ca.pem` holds no certificate in PEM form")),
+        (no_certificate.to_owned(), Err("`ca.pem` holds a certificate that cannot be used: ")),
+        ("-----BEGIN CERTIFICATE-----\nAA".to_owned(), Err("`ca.pem` is not a PEM file: ")),
+    ];
+    let text = "[upstream]\nendpoint = \"https://a\"\nca_file = \"ca.pem\"\n";
+    for (content, expected) in cases {
+        std::fs::write(directory.path().join("ca.pem"), &content).unwrap();
+        let found = parse(text, "proxy.toml", directory.path(), &|_| None);
+        match (found, expected) {
+            (Ok(loaded), Ok(expected)) => {
+                let found = loaded.settings.upstream.authorities.unwrap();
+                let found: Vec<&[u8]> = found.iter().map(AsRef::as_ref).collect();
+                assert_eq!(found, expected, "{content}");
+            }
+            (Err(invalid), Err(expected)) => {
+                let expected = format!("proxy.toml:3:11: `upstream.ca_file`: {expected}");
+                assert!(invalid.problems.to_string().starts_with(&expected), "{content}: {invalid}");
+            }
+            (found, _) => panic!("{content}: {found:?}"),
+        }
+    }
+    std::fs::write(directory.path().join("ca.pem"), one.pem()).unwrap();
+    let plain = parse(&text.replace("https", "http"), "proxy.toml", directory.path(), &|_| None).unwrap();
+    let warnings: Vec<_> = plain.warnings.iter().map(ToString::to_string).collect();
+    let expected = "proxy.toml:3:11: `upstream.ca_file`: has no effect, since no endpoint is `https`";
+    assert!(warnings.iter().any(|warning| warning == expected), "{warnings:?}");
 }
 
 #[test]

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use http::Uri;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
-use super::file::{NOT_YET, account_id};
+use super::file::{account_id, each_once};
 use super::settings::{Endpoint, UpstreamAuth, UpstreamCredentials, UpstreamSettings};
 use crate::auth::identity::AccessKeyId;
 use crate::policy::AccountId;
@@ -16,7 +19,8 @@ const DEFAULT_SECRET_ENV: &str = "PORTCULLIS_UPSTREAM_SECRET";
 /// Reads the section; none where no endpoint can be made out.
 pub(super) fn read(mut table: Table<'_, '_>) -> Option<UpstreamSettings> {
     let reader = table.reader();
-    let endpoint = endpoint(&mut table);
+    let endpoints = endpoints(&mut table);
+    let authorities = authorities(&mut table, &endpoints);
     let region = table.take("region").and_then(|value| value.parse(region)).unwrap_or_else(|| "us-east-1".to_owned());
     let auth_value = table.take("auth");
     let auth_at = auth_value.as_ref().map_or(table.at(), Value::at);
@@ -25,10 +29,11 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Option<UpstreamSettings> {
     let pair = credentials(&mut table);
     let accounts = accounts(table.tables("account"));
     let connect_timeout = table.duration("connect_timeout", Zero::Refused, Duration::from_secs(3));
+    let max_connections = table.take("max_connections").and_then(|value| value.count());
     let response_header_timeout = table.duration("response_header_timeout", Zero::Refused, Duration::from_secs(60));
     table.finish();
 
-    let embedded = matches!(endpoint, Some(Endpoint::Embedded(_)));
+    let embedded = endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Embedded(_)));
     let pair_is_absent = matches!(pair, Pair::Absent);
     match auth {
         UpstreamAuth::Resign if pair_is_absent && accounts.is_empty() && !embedded => reader.problem(
@@ -57,37 +62,79 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Option<UpstreamSettings> {
         Pair::Given(credentials) => Some(credentials),
         Pair::Absent | Pair::Refused => None,
     };
-    let endpoints = vec![endpoint?];
-    Some(UpstreamSettings { endpoints, region, auth, credentials, accounts, connect_timeout, response_header_timeout })
+    (!endpoints.is_empty()).then_some(UpstreamSettings {
+        endpoints,
+        authorities,
+        region,
+        auth,
+        credentials,
+        accounts,
+        connect_timeout,
+        max_connections,
+        response_header_timeout,
+    })
 }
 
-fn endpoint(table: &mut Table<'_, '_>) -> Option<Endpoint> {
+fn endpoints(table: &mut Table<'_, '_>) -> Vec<Endpoint> {
     let reader = table.reader();
     let (one, several) = (table.take("endpoint"), table.take("endpoints"));
     match (one, several) {
         (None, None) => {
             table.problem("endpoint", "is required: the store to stand in front of, such as `http://127.0.0.1:3900`");
-            None
+            Vec::new()
         }
         (Some(_), Some(several)) => {
             several.problem("give either `endpoint` or `endpoints`");
-            None
+            Vec::new()
         }
-        (Some(one), None) => one.parse(|text| parse_endpoint(reader, text)),
+        (Some(one), None) => one.parse(|text| parse_endpoint(reader, text)).into_iter().collect(),
         (None, Some(several)) => {
-            let at = several.at();
-            let entries = several.list();
-            let count = entries.len();
-            let mut parsed: Vec<_> =
-                entries.iter().filter_map(|entry| entry.parse(|text| parse_endpoint(reader, text))).collect();
-            if count == 0 {
-                reader.problem(at, "`upstream.endpoints`: names no endpoint".to_owned());
-            } else if count > 1 {
-                reader.problem(at, format!("`upstream.endpoints`: more than one endpoint {NOT_YET}"));
+            if several.is_empty_list() {
+                several.problem("names no endpoint");
             }
-            parsed.pop()
+            let entries = several.list();
+            let are_several = entries.len() > 1;
+            let mut first: Option<Uri> = None;
+            each_once(entries, |entry| {
+                let endpoint = entry.parse(|text| parse_endpoint(reader, text))?;
+                match (&endpoint, &first) {
+                    (Endpoint::Embedded(_), _) if are_several => {
+                        entry.problem("an embedded store is all there is: it cannot be one of several");
+                    }
+                    // Most likely a slip, and one that would send a part of the requests in the clear.
+                    (Endpoint::Http(uri), Some(first)) if uri.scheme() != first.scheme() => {
+                        entry.problem("some are `http` and some `https`: they are one store, and all must be the same");
+                    }
+                    (Endpoint::Http(uri), None) => first = Some(uri.clone()),
+                    _ => {}
+                }
+                Some(endpoint)
+            })
         }
     }
+}
+
+fn authorities(table: &mut Table<'_, '_>, endpoints: &[Endpoint]) -> Option<Vec<CertificateDer<'static>>> {
+    let value = table.take("ca_file")?;
+    let is_https = |endpoint: &Endpoint| matches!(endpoint, Endpoint::Http(uri) if uri.scheme_str() == Some("https"));
+    if !endpoints.is_empty() && !endpoints.iter().any(is_https) {
+        value.warning("has no effect, since no endpoint is `https`");
+    }
+    let reader = table.reader();
+    value.parse(|path| parse_authorities(path, &reader.read_input(path)?))
+}
+
+/// Certificates, and nothing that only looks like one.
+fn parse_authorities(path: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let mut authorities = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| format!("`{path}` is not a PEM file: {error}"))?;
+        RootCertStore::empty()
+            .add(certificate.clone())
+            .map_err(|error| format!("`{path}` holds a certificate that cannot be used: {error}"))?;
+        authorities.push(certificate);
+    }
+    if authorities.is_empty() { Err(format!("`{path}` holds no certificate in PEM form")) } else { Ok(authorities) }
 }
 
 fn parse_endpoint(reader: &Reader<'_>, text: &str) -> Result<Endpoint, String> {

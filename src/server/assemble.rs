@@ -161,27 +161,30 @@ async fn upstream(
     };
     let mut default = settings.credentials.as_ref().map(pair);
     let mut embedded = None;
-    let endpoint = match settings.endpoints.first() {
-        Some(EndpointSettings::Http(uri)) => uri.to_string(),
-        Some(EndpointSettings::Embedded(directory)) => {
-            let own = match &default {
-                Some(pair) => pair.clone(),
-                None => random_pair()?,
-            };
-            let callers = Arc::clone(identities) as _;
-            let store = EmbeddedStore::start(directory, own.clone(), callers, domains.clone())
-                .await
-                .map_err(ServeError::Embedded)?;
-            default = Some(own);
-            let endpoint = format!("http://{}", store.address());
-            embedded = Some(store);
-            endpoint
-        }
-        // INVARIANT: `config` refuses a file without; an empty text is refused right here.
-        None => String::new(),
-    };
-    let endpoint = Endpoint::parse(&endpoint).map_err(ServeError::Endpoint)?;
-    let endpoints = Endpoints::new([endpoint], Trust::System, settings.connect_timeout).map_err(ServeError::Tls)?;
+    // INVARIANT: `config` refuses a file without any, and an embedded one among others.
+    let mut endpoints = Vec::with_capacity(settings.endpoints.len());
+    for endpoint in &settings.endpoints {
+        let endpoint = match endpoint {
+            EndpointSettings::Http(uri) => uri.to_string(),
+            EndpointSettings::Embedded(directory) => {
+                let own = match &default {
+                    Some(pair) => pair.clone(),
+                    None => random_pair()?,
+                };
+                let callers = Arc::clone(identities) as _;
+                let store = EmbeddedStore::start(directory, own.clone(), callers, domains.clone())
+                    .await
+                    .map_err(ServeError::Embedded)?;
+                default = Some(own);
+                let endpoint = format!("http://{}", store.address());
+                embedded = Some(store);
+                endpoint
+            }
+        };
+        endpoints.push(Endpoint::parse(&endpoint).map_err(ServeError::Endpoint)?);
+    }
+    let trust = settings.authorities.clone().map_or(Trust::System, Trust::Only);
+    let endpoints = Endpoints::new(endpoints, trust, settings.connect_timeout).map_err(ServeError::Tls)?;
     let accounts = settings.accounts.iter().map(|(account, credentials)| (account.clone(), pair(credentials)));
     let credentials = UpstreamCredentials::new(default.as_ref(), accounts);
     Ok(Upstream {
@@ -189,7 +192,7 @@ async fn upstream(
             endpoints: endpoints.clone(),
             region: settings.region.clone(),
             credentials: credentials.clone(),
-            max_connections: None,
+            max_connections: settings.max_connections,
             response_header_timeout: settings.response_header_timeout,
         },
         control: ControlSettings { endpoints, region: settings.region.clone(), credentials, timeout: CONTROL_TIMEOUT },
