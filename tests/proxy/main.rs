@@ -9,6 +9,8 @@
 //! - `payloads`: chunks signed anew, verified by the store
 //! - `policies`: `?policy` bodies that stop, and whose address is written down
 //! - `proxy_protocol`: PROXY headers, and what is believed of the client with them
+//! - `endpoints`: several of one store, and the connections to them
+//! - `upstream_tls`: whom to believe that it is the store
 //! - `stores`: signing anew, and the questions asked in our own name, against the embedded store
 
 #![cfg(feature = "proxy")]
@@ -22,6 +24,7 @@
 mod aborts;
 mod bodies;
 mod enforced;
+mod endpoints;
 mod facts;
 mod heads;
 mod limits;
@@ -30,3 +33,4 @@ mod policies;
 mod proxy_protocol;
 mod stores;
 mod support;
+mod upstream_tls;
