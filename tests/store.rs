@@ -13,7 +13,8 @@ use portcullis::policy::{AccountId, Policy};
 use portcullis::s3::address::BucketName;
 use portcullis::s3::public_access_block::PublicAccessBlock;
 use portcullis::store::{
-    Change, InForce, MemoryRegistry, MemoryStore, OwnerRegistry, PolicyStore, REVISIONS_KEPT, Revision,
+    Change, Contents, InForce, MemoryRegistry, MemoryStore, OwnerRegistry, PastRevision, PolicyStore, REVISIONS_KEPT,
+    Revision,
 };
 
 fn bucket(name: &str) -> BucketName {
@@ -73,6 +74,10 @@ async fn conformance(store: Arc<dyn PolicyStore>) {
     a_public_access_block_comes_back_as_it_was_put(&*store).await;
     a_policy_and_a_block_leave_each_other_alone(&*store).await;
     a_purge_takes_the_block_away(&*store).await;
+    what_is_stored_is_listed_page_by_page(&*store).await;
+    what_is_restored_takes_the_place_of_all(&*store).await;
+    what_nobody_compiled_is_not_restored(&*store).await;
+    a_restored_bucket_is_never_seen_without_a_policy(&store).await;
     policy_and_block_are_read_as_of_one_moment(&store).await;
     writers_and_readers_at_once(&store).await;
 }
@@ -215,6 +220,132 @@ async fn a_purge_takes_the_block_away(store: &dyn PolicyStore) {
     }
 }
 
+async fn what_is_stored_is_listed_page_by_page(store: &dyn PolicyStore) {
+    // Between two names that nothing else here begins with.
+    let (from, to) = ("list", "list~");
+    let names = ["list-Z", "list-a", "list-a.b", "list-b", "list-blocked", "list-deleted", "list-unblocked"];
+    for (n, name) in (0..).zip(["list-b", "list-a.b", "list-Z", "list-deleted", "list-a", "list-purged"]) {
+        put(store, name, n).await;
+    }
+    assert!(store.delete(&bucket("list-deleted"), change(9)).await.unwrap());
+    for name in ["list-b", "list-blocked", "list-unblocked"] {
+        put_block(store, name, 1).await;
+    }
+    assert!(store.delete_public_access_block(&bucket("list-unblocked"), change(9)).await.unwrap());
+    assert!(store.purge(&bucket("list-purged")).await.unwrap());
+    assert!(!store.delete(&bucket("list-never"), change(9)).await.unwrap());
+    for limit in 1..=names.len() + 1 {
+        let (mut found, mut after) = (Vec::new(), bucket(from));
+        loop {
+            let page = store.list(Some(&after), limit).await.unwrap();
+            assert!(page.len() <= limit, "{page:?}");
+            assert!(page.iter().is_sorted_by(|a, b| a < b), "{page:?}");
+            let ours = page.iter().filter(|name| name.as_str() < to).map(ToString::to_string);
+            found.extend(ours);
+            match page.last() {
+                Some(last) if last.as_str() < to && page.len() == limit => after = last.clone(),
+                _ => break,
+            }
+        }
+        assert_eq!(found, names, "by {limit}");
+    }
+    assert_eq!(store.list(None, 0).await.unwrap(), []);
+    let all = store.list(None, usize::MAX).await.unwrap();
+    assert!(all.contains(&bucket("list-a")) && all.iter().is_sorted_by(|a, b| a < b), "{all:?}");
+    assert_eq!(store.list(all.last(), 10).await.unwrap(), []);
+}
+
+fn past(name: &str, n: u64) -> PastRevision {
+    PastRevision { document: Some(document(name, n)), change: change(n) }
+}
+
+async fn what_is_restored_takes_the_place_of_all(store: &dyn PolicyStore) {
+    let name = "restored";
+    let before = put(store, name, 1).await;
+    put_block(store, name, 1).await;
+    let deletion = PastRevision { document: None, change: change(8) };
+
+    let contents = Contents {
+        revisions: vec![past(name, 9), deletion.clone(), past(name, 7)],
+        policy: Some(compiled(name, 9)),
+        public_access_block: Some((block(6), change(5))),
+    };
+    let newest = store.restore(&bucket(name), contents).await.unwrap().expect("there are revisions");
+    assert_eq!(in_force(store, name).await, (Some(document(name, 9)), Some(block(6))));
+    let record = store.get(&bucket(name)).await.unwrap().expect("restored");
+    assert_eq!((record.revision, &record.change), (newest, &change(9)));
+    let history = store.history(&bucket(name)).await.unwrap();
+    let documents = history.iter().map(|revision| (revision.document.clone(), revision.change.clone()));
+    let expected = [(Some(document(name, 9)), change(9)), (None, change(8)), (Some(document(name, 7)), change(7))];
+    assert_eq!(documents.collect::<Vec<_>>(), expected);
+    assert_eq!(history[0].revision, newest);
+    assert!(history.iter().rev().is_sorted_by(|a, b| a.revision < b.revision), "{history:?}");
+    assert!(history[2].revision > before, "a number means one change");
+    assert!(put(store, name, 10).await > newest);
+
+    let gone = Contents { revisions: vec![deletion], ..Contents::default() };
+    assert!(store.restore(&bucket(name), gone).await.unwrap().is_some());
+    assert_eq!(in_force(store, name).await, (None, None), "the block was not among it");
+    assert_eq!(store.history(&bucket(name)).await.unwrap().len(), 1);
+
+    let only_a_block = Contents { public_access_block: Some((block(3), change(1))), ..Contents::default() };
+    assert_eq!(store.restore(&bucket(name), only_a_block).await.unwrap(), None);
+    assert_eq!(in_force(store, name).await, (None, Some(block(3))));
+    assert_eq!(store.history(&bucket(name)).await.unwrap(), []);
+
+    let many = REVISIONS_KEPT as u64 + 5;
+    let revisions: Vec<_> = (0..many).rev().map(|n| past(name, n)).collect();
+    let contents = Contents { policy: Some(compiled(name, many - 1)), revisions, ..Contents::default() };
+    store.restore(&bucket(name), contents).await.unwrap();
+    let history = store.history(&bucket(name)).await.unwrap();
+    let kept: Vec<_> = history.iter().map(|revision| revision.change.clone()).collect();
+    assert_eq!(kept, (5..many).rev().map(change).collect::<Vec<_>>());
+
+    assert_eq!(store.restore(&bucket(name), Contents::default()).await.unwrap(), None);
+    assert!(!store.purge(&bucket(name)).await.unwrap(), "nothing is left of it");
+}
+
+async fn what_nobody_compiled_is_not_restored(store: &dyn PolicyStore) {
+    let name = "unchecked";
+    put(store, name, 1).await;
+    let unchecked = Contents { revisions: vec![past(name, 2)], ..Contents::default() };
+    let without_document = Contents { policy: Some(compiled(name, 2)), ..Contents::default() };
+    for contents in [unchecked, without_document] {
+        assert!(store.restore(&bucket(name), contents).await.is_err());
+        assert_eq!(in_force(store, name).await, (Some(document(name, 1)), None));
+    }
+}
+
+async fn a_restored_bucket_is_never_seen_without_a_policy(store: &Arc<dyn PolicyStore>) {
+    const ROUNDS: u64 = 100;
+    let name = "restored-at-once";
+    put(&**store, name, 0).await;
+    put_block(&**store, name, 0).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let reader = {
+        let store = Arc::clone(store);
+        tokio::spawn(async move {
+            while !*stopped.borrow() {
+                let InForce { policy, public_access_block } = store.in_force(&bucket(name)).await.unwrap();
+                let policy = policy.expect("never without a policy");
+                let n = policy.change.at.duration_since(change(0).at).unwrap().as_secs();
+                assert_eq!((&policy.document, public_access_block), (&document(name, n), Some(block(n))), "a mix");
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    for n in 1..=ROUNDS {
+        let contents = Contents {
+            revisions: vec![past(name, n), past(name, n - 1)],
+            policy: Some(compiled(name, n)),
+            public_access_block: Some((block(n), change(n))),
+        };
+        store.restore(&bucket(name), contents).await.unwrap();
+    }
+    stop.send(true).unwrap();
+    reader.await.unwrap();
+}
+
 /// A writer puts policy 1, block 1, policy 2, block 2, and so on. Whoever looks must see the block of the policy's number
 /// or of the one before; a later one was never in force together with it.
 async fn policy_and_block_are_read_as_of_one_moment(store: &Arc<dyn PolicyStore>) {
@@ -323,6 +454,19 @@ async fn registry_conformance(registry: &dyn OwnerRegistry) {
     assert!(registry.remove(&name).await.unwrap());
     assert_eq!(registry.get(&name).await.unwrap(), None);
     assert_eq!(registry.get(&other).await.unwrap().as_ref(), Some(&first));
+
+    let names = [bucket("a.b"), bucket("photos-2"), other];
+    registry.set(&names[1], &second).await.unwrap();
+    registry.set(&names[0], &second).await.unwrap();
+    assert_eq!(registry.list(None, 10).await.unwrap(), names);
+    assert_eq!(registry.list(None, 2).await.unwrap(), names[..2]);
+    assert_eq!(registry.list(Some(&names[0]), 1).await.unwrap(), names[1..2]);
+    assert_eq!(
+        registry.list(Some(&name), 10).await.unwrap(),
+        names[1..],
+        "one that is not there is a place all the same"
+    );
+    assert_eq!(registry.list(Some(&names[2]), 10).await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -361,6 +505,16 @@ mod redb {
                 assert_eq!(in_force(&store, "blocked").await, (None, Some(block(n - 1))), "opening {n}");
                 assert_eq!(store.registry().get(&bucket("photos")).await.unwrap().as_ref(), Some(&account));
             }
+            let restored = Contents {
+                revisions: vec![past("restored", n), past("restored", n + 100)],
+                policy: Some(compiled("restored", n)),
+                public_access_block: Some((block(n), change(n))),
+            };
+            if n > 0 {
+                assert_eq!(in_force(&store, "restored").await, (Some(document("restored", n - 1)), Some(block(n - 1))));
+                assert_eq!(store.history(&bucket("restored")).await.unwrap().len(), 2, "opening {n}");
+            }
+            assert!(store.restore(&bucket("restored"), restored).await.unwrap().is_some(), "opening {n}");
             assert!(store.get(&bucket("deleted")).await.unwrap().is_none(), "opening {n}");
             put(&store, "deleted", n).await;
             assert!(store.delete(&bucket("deleted"), change(n)).await.unwrap(), "opening {n}");

@@ -1,11 +1,12 @@
 //! Policies and public access blocks in memory: for a Layer used alone, and for tests.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
-use super::{BoxFuture, Change, InForce, PolicyRecord, PolicyStore, REVISIONS_KEPT, Revision, StoreError};
+use super::{BoxFuture, Change, Contents, InForce, PolicyRecord, PolicyStore, REVISIONS_KEPT, Revision, StoreError};
 use crate::policy::Policy;
 use crate::s3::address::BucketName;
 use crate::s3::public_access_block::PublicAccessBlock;
@@ -14,13 +15,13 @@ use crate::s3::public_access_block::PublicAccessBlock;
 ///
 /// Nothing is durable here beyond the process; all else that the trait promises holds.
 #[derive(Debug, Default)]
-pub struct MemoryStore(RwLock<Contents>);
+pub struct MemoryStore(RwLock<Buckets>);
 
 #[derive(Debug, Default)]
-struct Contents {
+struct Buckets {
     /// The last revision given; one count for all buckets, so that a number means one change even after a purge.
     last_revision: u64,
-    buckets: HashMap<BucketName, Entry>,
+    by_name: BTreeMap<BucketName, Entry>,
 }
 
 #[derive(Debug, Default)]
@@ -36,16 +37,16 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Contents> {
+    fn read(&self) -> RwLockReadGuard<'_, Buckets> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Contents> {
+    fn write(&self) -> RwLockWriteGuard<'_, Buckets> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Contents {
+impl Buckets {
     fn next_revision(&mut self) -> u64 {
         self.last_revision += 1;
         self.last_revision
@@ -61,12 +62,12 @@ impl Entry {
 
 impl PolicyStore for MemoryStore {
     fn get<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Option<Arc<PolicyRecord>>, StoreError>> {
-        Box::pin(async move { Ok(self.read().buckets.get(bucket).and_then(|entry| entry.in_force.policy.clone())) })
+        Box::pin(async move { Ok(self.read().by_name.get(bucket).and_then(|entry| entry.in_force.policy.clone())) })
     }
 
     fn in_force<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<InForce, StoreError>> {
         Box::pin(
-            async move { Ok(self.read().buckets.get(bucket).map(|entry| entry.in_force.clone()).unwrap_or_default()) },
+            async move { Ok(self.read().by_name.get(bucket).map(|entry| entry.in_force.clone()).unwrap_or_default()) },
         )
     }
 
@@ -78,9 +79,9 @@ impl PolicyStore for MemoryStore {
         change: Change,
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
         Box::pin(async move {
-            let mut contents = self.write();
-            let revision = contents.next_revision();
-            let entry = contents.buckets.entry(bucket.clone()).or_default();
+            let mut buckets = self.write();
+            let revision = buckets.next_revision();
+            let entry = buckets.by_name.entry(bucket.clone()).or_default();
             entry.record(Revision { revision, document: Some(document.clone()), change: change.clone() });
             entry.in_force.policy = Some(Arc::new(PolicyRecord { document, policy, revision, change }));
             Ok(revision)
@@ -89,12 +90,12 @@ impl PolicyStore for MemoryStore {
 
     fn delete<'a>(&'a self, bucket: &'a BucketName, change: Change) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(async move {
-            let mut contents = self.write();
-            if contents.buckets.get(bucket).is_none_or(|entry| entry.in_force.policy.is_none()) {
+            let mut buckets = self.write();
+            if buckets.by_name.get(bucket).is_none_or(|entry| entry.in_force.policy.is_none()) {
                 return Ok(false);
             }
-            let revision = contents.next_revision();
-            let entry = contents.buckets.entry(bucket.clone()).or_default();
+            let revision = buckets.next_revision();
+            let entry = buckets.by_name.entry(bucket.clone()).or_default();
             entry.record(Revision { revision, document: None, change });
             entry.in_force.policy = None;
             Ok(true)
@@ -108,7 +109,7 @@ impl PolicyStore for MemoryStore {
         _: Change,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            self.write().buckets.entry(bucket.clone()).or_default().in_force.public_access_block = Some(block);
+            self.write().by_name.entry(bucket.clone()).or_default().in_force.public_access_block = Some(block);
             Ok(())
         })
     }
@@ -119,20 +120,61 @@ impl PolicyStore for MemoryStore {
         _: Change,
     ) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(async move {
-            let mut contents = self.write();
-            let before = contents.buckets.get_mut(bucket).and_then(|entry| entry.in_force.public_access_block.take());
+            let mut buckets = self.write();
+            let before = buckets.by_name.get_mut(bucket).and_then(|entry| entry.in_force.public_access_block.take());
             Ok(before.is_some())
         })
     }
 
     fn purge<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(async move { Ok(self.write().buckets.remove(bucket).is_some()) })
+        Box::pin(async move { Ok(self.write().by_name.remove(bucket).is_some()) })
     }
 
     fn history<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Vec<Revision>, StoreError>> {
         Box::pin(async move {
-            let contents = self.read();
-            Ok(contents.buckets.get(bucket).map(|entry| entry.history.iter().cloned().collect()).unwrap_or_default())
+            let buckets = self.read();
+            Ok(buckets.by_name.get(bucket).map(|entry| entry.history.iter().cloned().collect()).unwrap_or_default())
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        after: Option<&'a BucketName>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<BucketName>, StoreError>> {
+        Box::pin(async move {
+            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let buckets = self.read();
+            let names = buckets.by_name.range::<BucketName, _>((from, Bound::Unbounded)).map(|(name, _)| name.clone());
+            Ok(names.take(limit).collect())
+        })
+    }
+
+    fn restore<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        contents: Contents,
+    ) -> BoxFuture<'a, Result<Option<u64>, StoreError>> {
+        Box::pin(async move {
+            let in_force = contents.in_force()?;
+            let Contents { revisions, public_access_block, .. } = contents;
+            let mut buckets = self.write();
+            let mut entry = Entry::default();
+            entry.in_force.public_access_block = public_access_block.map(|(block, _)| block);
+            for past in revisions.into_iter().take(REVISIONS_KEPT).rev() {
+                let revision = buckets.next_revision();
+                entry.record(Revision { revision, document: past.document, change: past.change });
+            }
+            let revision = entry.history.front().map(|newest| newest.revision);
+            if let (Some(revision), Some((document, policy, change))) = (revision, in_force) {
+                entry.in_force.policy = Some(Arc::new(PolicyRecord { document, policy, revision, change }));
+            }
+            if revision.is_none() && entry.in_force.public_access_block.is_none() {
+                buckets.by_name.remove(bucket);
+            } else {
+                buckets.by_name.insert(bucket.clone(), entry);
+            }
+            Ok(revision)
         })
     }
 }

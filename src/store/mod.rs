@@ -96,6 +96,29 @@ pub trait PolicyStore: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     fn history<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Vec<Revision>, StoreError>>;
+
+    /// The buckets that something is stored for, be it a history or a record that cannot be read: the first `limit` of
+    /// those whose names come after `after`, in the order of their bytes. Fewer than `limit` are the last.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when they cannot be known.
+    fn list<'a>(
+        &'a self,
+        after: Option<&'a BucketName>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<BucketName>, StoreError>>;
+
+    /// Puts `contents` in place of all that is stored for `bucket`, in one step, and answers the newest revision's number
+    /// once it is durable; `None` where there is no revision. The revisions keep their order and their changes, and get
+    /// numbers of this store.
+    ///
+    /// # Errors
+    /// [`StoreError`], as for [`put`](Self::put).
+    fn restore<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        contents: Contents,
+    ) -> BoxFuture<'a, Result<Option<u64>, StoreError>>;
 }
 
 /// Reads a bucket's present policy from whoever keeps it.
@@ -145,6 +168,42 @@ pub struct InForce {
 pub struct Revision {
     /// Its number.
     pub revision: u64,
+    /// The bytes put in force; none for a deletion.
+    pub document: Option<Bytes>,
+    /// The change.
+    pub change: Change,
+}
+
+/// All that a store holds of a bucket, to be taken into another.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    /// The history, newest first. Of more than [`REVISIONS_KEPT`] the oldest are dropped.
+    pub revisions: Vec<PastRevision>,
+    /// What the newest revision's document compiled to. None where it is a deletion, or there is no revision.
+    pub policy: Option<Arc<Policy>>,
+    /// The public access block, and the change that put it in force.
+    pub public_access_block: Option<(PublicAccessBlock, Change)>,
+}
+
+impl Contents {
+    /// Document, policy and change of what comes into force.
+    pub(crate) fn in_force(&self) -> Result<Option<(Bytes, Arc<Policy>, Change)>, StoreError> {
+        let newest = self.revisions.first().and_then(|past| Some((past.document.clone()?, past.change.clone())));
+        match (newest, &self.policy) {
+            (Some((document, change)), Some(policy)) => Ok(Some((document, Arc::clone(policy), change))),
+            (None, None) => Ok(None),
+            // A document that nobody checked must not come into force, and a policy without one could not be read again.
+            (Some(_), None) | (None, Some(_)) => {
+                let reason = "what is to be restored has a document without a policy, or a policy without a document";
+                Err(StoreError::Unavailable { reason: reason.to_owned() })
+            }
+        }
+    }
+}
+
+/// A revision without its number, which is its store's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastRevision {
     /// The bytes put in force; none for a deletion.
     pub document: Option<Bytes>,
     /// The change.

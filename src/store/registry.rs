@@ -1,6 +1,7 @@
 //! Who created which bucket: [`OwnerRegistry`], kept beside the policies.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{BoxFuture, StoreError};
@@ -29,11 +30,22 @@ pub trait OwnerRegistry: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`]: it may or may not have been forgotten.
     fn remove<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// The buckets that an account is recorded for, be it in a record that cannot be read: the first `limit` of those
+    /// whose names come after `after`, in the order of their bytes. Fewer than `limit` are the last.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when they cannot be known.
+    fn list<'a>(
+        &'a self,
+        after: Option<&'a BucketName>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<BucketName>, StoreError>>;
 }
 
 /// An [`OwnerRegistry`] that is gone with the process: for a Layer used alone, and for tests.
 #[derive(Debug, Default)]
-pub struct MemoryRegistry(Mutex<HashMap<BucketName, AccountId>>);
+pub struct MemoryRegistry(Mutex<BTreeMap<BucketName, AccountId>>);
 
 impl MemoryRegistry {
     /// An empty registry.
@@ -41,7 +53,7 @@ impl MemoryRegistry {
         Self::default()
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<BucketName, AccountId>> {
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<BucketName, AccountId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -60,5 +72,18 @@ impl OwnerRegistry for MemoryRegistry {
 
     fn remove<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(async move { Ok(self.entries().remove(bucket).is_some()) })
+    }
+
+    fn list<'a>(
+        &'a self,
+        after: Option<&'a BucketName>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<BucketName>, StoreError>> {
+        Box::pin(async move {
+            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let entries = self.entries();
+            let names = entries.range::<BucketName, _>((from, Bound::Unbounded)).map(|(name, _)| name.clone());
+            Ok(names.take(limit).collect())
+        })
     }
 }

@@ -13,7 +13,7 @@ use portcullis::policy::{AccountId, Policy};
 use portcullis::s3::address::BucketName;
 use portcullis::s3::forward::Resign;
 use portcullis::s3::public_access_block::PublicAccessBlock;
-use portcullis::store::{BoxFuture, Change, InForce, PolicyRecord, PolicyStore, Revision, StoreError};
+use portcullis::store::{BoxFuture, Change, Contents, InForce, PolicyRecord, PolicyStore, Revision, StoreError};
 use portcullis::{ChangeKind, Handler, Outcome, PassThrough, RequestBody};
 use tower::{ServiceExt, service_fn};
 use tower_layer::Layer;
@@ -368,6 +368,14 @@ impl PolicyStore for Silent {
 
     fn history<'a>(&'a self, _: &'a BucketName) -> BoxFuture<'a, Result<Vec<Revision>, StoreError>> {
         Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn list<'a>(&'a self, _: Option<&'a BucketName>, _: usize) -> BoxFuture<'a, Result<Vec<BucketName>, StoreError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn restore<'a>(&'a self, _: &'a BucketName, _: Contents) -> BoxFuture<'a, Result<Option<u64>, StoreError>> {
+        Box::pin(std::future::pending())
     }
 }
 

@@ -91,6 +91,10 @@ impl OwnerRegistry for BrokenRegistry {
     fn remove<'a>(&'a self, _: &'a BucketName) -> BoxFuture<'a, Result<bool, StoreError>> {
         Self::error()
     }
+
+    fn list<'a>(&'a self, _: Option<&'a BucketName>, _: usize) -> BoxFuture<'a, Result<Vec<BucketName>, StoreError>> {
+        Self::error()
+    }
 }
 
 /// A clock that stands still until it is set.

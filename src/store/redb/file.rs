@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -250,6 +251,29 @@ impl StoreFile {
         })
     }
 
+    /// The first `limit` names after `after` of buckets that have, or had, a policy or a public access block.
+    pub(super) fn stored(&self, after: Option<&BucketName>, limit: usize) -> Result<Vec<BucketName>, Fault> {
+        self.with(|database| {
+            let read = database.begin_read()?;
+            let mut names = names(&read.open_table(HEADS)?, after, limit)?;
+            match read.open_table(BLOCKS) {
+                Ok(blocks) => names.append(&mut self::names(&blocks, after, limit)?),
+                Err(TableError::TableDoesNotExist(_)) => {}
+                Err(e) => return Err(e.into()),
+            }
+            // Whatever is not among the first of either table is not among the first of both.
+            names.sort_unstable();
+            names.dedup();
+            names.truncate(limit);
+            Ok(names)
+        })
+    }
+
+    /// The first `limit` names after `after` of buckets whose creator is recorded.
+    pub(super) fn owned(&self, after: Option<&BucketName>, limit: usize) -> Result<Vec<BucketName>, Fault> {
+        self.with(|database| names(&database.begin_read()?.open_table(OWNERS)?, after, limit))
+    }
+
     /// Reads what every file of ours holds.
     pub(super) fn check(&self) -> Result<(), Fault> {
         self.with(|database| match database.begin_read()?.open_table(META)?.get(FORMAT)? {
@@ -434,6 +458,24 @@ fn blocks(
         }
     }
     Ok(blocks)
+}
+
+/// The first `limit` buckets of a table whose names come after `after`, in their order.
+fn names(
+    table: &ReadOnlyTable<&'static str, &'static [u8]>,
+    after: Option<&BucketName>,
+    limit: usize,
+) -> Result<Vec<BucketName>, Fault> {
+    let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.as_str()));
+    let mut names = Vec::new();
+    for entry in table.range::<&str>((from, Bound::Unbounded))? {
+        if names.len() == limit {
+            break;
+        }
+        // Whatever stands under a key that is no name, nobody can ask for it.
+        names.extend(BucketName::parse(entry?.0.value()));
+    }
+    Ok(names)
 }
 
 fn initialise(database: &Database) -> Result<(), Fault> {

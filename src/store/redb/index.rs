@@ -150,6 +150,20 @@ impl Index {
         }
     }
 
+    /// All about a bucket was replaced, in one step: nobody sees the bucket without what is in force before and after.
+    pub(super) fn restore(
+        &self,
+        bucket: &BucketName,
+        policy: Option<Arc<PolicyRecord>>,
+        block: Option<PublicAccessBlock>,
+    ) {
+        let mut slots = self.write();
+        slots.hold(bucket, policy.map_or(Held::Absent, Held::Compiled));
+        slots.by_bucket.entry(bucket.clone()).or_default().block = block.map_or(Block::Absent, Block::InForce);
+        slots.forget_if_empty(bucket);
+        slots.keep_within(self.budget, bucket);
+    }
+
     /// The file was read for `revision` of the bucket. Of no consequence if another has come into force meanwhile:
     /// `None`. Otherwise the block that is in force beside it.
     pub(super) fn loaded(

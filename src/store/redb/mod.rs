@@ -21,8 +21,8 @@ use bytes::Bytes;
 
 use self::file::{Fault, StoreFile};
 use self::index::{Block, Lookup, State};
-use self::writer::{Action, Writer};
-use super::{BoxFuture, Change, InForce, PolicyRecord, PolicyStore, Revision, StoreError};
+use self::writer::{Action, Restored, Writer};
+use super::{BoxFuture, Change, Contents, InForce, PolicyRecord, PolicyStore, Revision, StoreError};
 use crate::policy::Policy;
 use crate::s3::address::BucketName;
 use crate::s3::public_access_block::PublicAccessBlock;
@@ -65,12 +65,7 @@ impl RedbStore {
     /// # Errors
     /// [`StoreError::Unavailable`] with the reason.
     pub async fn check(&self) -> Result<(), StoreError> {
-        let inner = Arc::clone(&self.inner);
-        let unavailable = |reason| StoreError::Unavailable { reason };
-        match tokio::task::spawn_blocking(move || inner.file.check()).await {
-            Ok(result) => result.map_err(|fault| unavailable(fault.into_reason())),
-            Err(e) => Err(unavailable(format!("reading was broken off: {e}"))),
-        }
+        self.inner.read_all(StoreFile::check).await
     }
 
     fn start(file: StoreFile) -> Result<Self, OpenError> {
@@ -91,6 +86,20 @@ impl Inner {
         match tokio::task::spawn_blocking(move || read(&inner.file, &name)).await {
             Ok(result) => result.map_err(|fault| fault.into_error(bucket)),
             Err(e) => Err(StoreError::Unavailable { reason: format!("reading was broken off: {e}") }),
+        }
+    }
+
+    /// The same of a read that is about no bucket in particular.
+    async fn read_all<T, F>(self: &Arc<Self>, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&StoreFile) -> Result<T, Fault> + Send + 'static,
+    {
+        let inner = Arc::clone(self);
+        let unavailable = |reason| StoreError::Unavailable { reason };
+        match tokio::task::spawn_blocking(move || read(&inner.file)).await {
+            Ok(result) => result.map_err(|fault| unavailable(fault.into_reason())),
+            Err(e) => Err(unavailable(format!("reading was broken off: {e}"))),
         }
     }
 }
@@ -177,6 +186,28 @@ impl PolicyStore for RedbStore {
 
     fn history<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<Vec<Revision>, StoreError>> {
         Box::pin(async move { self.inner.read(bucket, StoreFile::history).await })
+    }
+
+    fn list<'a>(
+        &'a self,
+        after: Option<&'a BucketName>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<BucketName>, StoreError>> {
+        let after = after.cloned();
+        Box::pin(async move { self.inner.read_all(move |file| file.stored(after.as_ref(), limit)).await })
+    }
+
+    fn restore<'a>(
+        &'a self,
+        bucket: &'a BucketName,
+        contents: Contents,
+    ) -> BoxFuture<'a, Result<Option<u64>, StoreError>> {
+        Box::pin(async move {
+            let restored = Restored::new(contents)?;
+            let has_revisions = restored.has_revisions();
+            let done = self.inner.writer.run(bucket, Action::Restore(restored)).await?;
+            Ok(has_revisions.then_some(done.revision))
+        })
     }
 }
 

@@ -37,6 +37,15 @@ impl OwnerRegistry for RedbRegistry {
     fn remove<'a>(&'a self, bucket: &'a BucketName) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(async move { Ok(self.inner.writer.run(bucket, Action::ForgetOwner).await?.existed) })
     }
+
+    fn list<'a>(
+        &'a self,
+        after: Option<&'a BucketName>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<BucketName>, StoreError>> {
+        let after = after.cloned();
+        Box::pin(async move { self.inner.read_all(move |file| file.owned(after.as_ref(), limit)).await })
+    }
 }
 
 impl fmt::Debug for RedbRegistry {

@@ -14,7 +14,7 @@ use super::record::{self, Head, Place};
 use crate::policy::{AccountId, Policy};
 use crate::s3::address::BucketName;
 use crate::s3::public_access_block::PublicAccessBlock;
-use crate::store::{Change, PolicyRecord, REVISIONS_KEPT, StoreError};
+use crate::store::{Change, Contents, PastRevision, PolicyRecord, REVISIONS_KEPT, StoreError};
 
 /// How many changes may share a flush, and how many may wait for the next before callers wait to hand theirs in.
 const BATCH: usize = 256;
@@ -34,8 +34,39 @@ pub(super) enum Action {
     PutBlock { block: PublicAccessBlock, header: Vec<u8> },
     DeleteBlock { header: Vec<u8> },
     Purge,
+    Restore(Restored),
     SetOwner(AccountId),
     ForgetOwner,
+}
+
+/// All that is to be stored for a bucket, written down but for its numbers.
+#[derive(Debug)]
+pub(super) struct Restored {
+    /// Header and document, oldest first.
+    revisions: Vec<(Vec<u8>, Option<Bytes>)>,
+    /// What is in force once it is stored: document, policy and change.
+    policy: Option<(Bytes, Arc<Policy>, Change)>,
+    block: Option<(PublicAccessBlock, Vec<u8>)>,
+}
+
+impl Restored {
+    pub(super) fn new(contents: Contents) -> Result<Self, StoreError> {
+        let policy = contents.in_force()?;
+        let Contents { mut revisions, public_access_block, .. } = contents;
+        revisions.truncate(REVISIONS_KEPT);
+        let written =
+            |PastRevision { document, change }| Ok((record::revision_header(&change, document.is_some())?, document));
+        let revisions = revisions.into_iter().rev().map(written).collect::<Result<_, StoreError>>()?;
+        let block = match public_access_block {
+            Some((block, change)) => Some((block, record::block_header(Some(block), &change)?)),
+            None => None,
+        };
+        Ok(Self { revisions, policy, block })
+    }
+
+    pub(super) fn has_revisions(&self) -> bool {
+        !self.revisions.is_empty()
+    }
 }
 
 /// What a change came to.
@@ -149,6 +180,12 @@ fn write(file: &StoreFile, database: &Database, batch: &[Command]) -> Result<Vec
             Action::PutBlock { block, .. } => file.index().set_block(bucket, Some(*block)),
             Action::DeleteBlock { .. } => file.index().set_block(bucket, None),
             Action::Purge => file.index().purge(bucket),
+            Action::Restore(Restored { policy, block, .. }) => {
+                let record = policy.clone().map(|(document, policy, change)| {
+                    Arc::new(PolicyRecord { document, policy, revision: done.revision, change })
+                });
+                file.index().restore(bucket, record, block.as_ref().map(|(block, _)| *block));
+            }
             Action::SetOwner(_) | Action::ForgetOwner => {}
         }
     }
@@ -189,6 +226,16 @@ impl Tables<'_> {
                 in_force && self.put_block(bucket, header)?
             }
             Action::Purge => self.purge(bucket)?,
+            Action::Restore(Restored { revisions, block, .. }) => {
+                let existed = self.purge(bucket)?;
+                for (header, document) in revisions {
+                    self.add_revision(bucket, header, document.as_ref())?;
+                }
+                if let Some((_, header)) = block {
+                    self.put_block(bucket, header)?;
+                }
+                existed
+            }
             Action::SetOwner(account) => {
                 let header = record::owner_header(account).map_err(|e| Fault::File(e.to_string()))?;
                 let record = record::seal(Place::Owner(bucket), &header, b"");
