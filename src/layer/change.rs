@@ -26,11 +26,13 @@ pub enum ChangeKind {
     DeletePublicAccessBlock,
     /// The bucket is gone, and all that was stored for it.
     Purge,
+    /// An operator put what an archive holds in place of all that was stored for it.
+    Import,
 }
 
 impl ChangeKind {
-    /// As it is written in the audit trail: `put`, `delete`, `put_public_access_block`, `delete_public_access_block` or
-    /// `purge`.
+    /// As it is written in the audit trail: `put`, `delete`, `put_public_access_block`, `delete_public_access_block`,
+    /// `purge` or `import`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Put => "put",
@@ -38,6 +40,7 @@ impl ChangeKind {
             Self::PutPublicAccessBlock => "put_public_access_block",
             Self::DeletePublicAccessBlock => "delete_public_access_block",
             Self::Purge => "purge",
+            Self::Import => "import",
         }
     }
 }
@@ -62,6 +65,13 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// What a change that has begun stands at, until more is known.
+    pub(crate) fn unknown() -> Self {
+        Self::Failed { reason: "the caller went away before it was known; the change may have been made".to_owned() }
+    }
+}
+
 /// A policy was changed, or a permitted change failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyChange {
@@ -73,14 +83,16 @@ pub struct PolicyChange {
     pub kind: ChangeKind,
     /// To which bucket's policy.
     pub bucket: BucketName,
-    /// The ARN of the caller; none where a bucket was deleted in a request that the store alone judged.
+    /// The ARN of the caller, or [`ADMIN`](super::ADMIN); none where a bucket was deleted in a request that the store alone judged.
     pub by: Option<String>,
     /// The caller's account.
     pub account: Option<AccountId>,
     /// The caller's address, where known.
     pub peer: Option<IpAddr>,
-    /// SHA-256 of the policy that was put, in hexadecimal.
+    /// SHA-256 of the policy that came into force, in hexadecimal.
     pub sha256: Option<String>,
+    /// The account that an import recorded as the bucket's creator.
+    pub owner: Option<AccountId>,
     /// How it ended.
     pub outcome: Outcome,
 }

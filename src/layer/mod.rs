@@ -3,8 +3,10 @@
 //! [`layer`] holds the settings, [`service`] the way of a request, `policy_api` what happens to `?policy` and
 //! `public_access` to its like; `enforce` takes every other request to `ruling`, which decides it, after `target` and
 //! `strict` made sure that the store will read it as we do. [`body`] and [`future`] are the types that come back,
-//! [`change`] and [`denied`] what auditors are told, and [`respond`] is the one way out for an error.
+//! [`change`] and [`denied`] what auditors are told, and [`respond`] is the one way out for an error. [`administration`] is
+//! what an operator does beside the requests.
 
+pub mod administration;
 mod batch_delete;
 pub mod body;
 mod body_check;
@@ -31,6 +33,7 @@ pub mod store_facts;
 mod strict;
 mod target;
 
+pub use administration::{ADMIN, Administration};
 pub use body::{RequestBody, ResponseBody};
 pub use change::{ChangeKind, Outcome, PeerAddress, PolicyChange};
 pub use connection::{ClientTls, TlsVersion};

@@ -489,9 +489,8 @@ impl Exchange {
             account: by.and_then(|identity| identity.principal.account()).map(|account| account.id.clone()),
             peer: self.peer,
             sha256,
-            outcome: Outcome::Failed {
-                reason: "the caller went away before it was known; the change may have been made".to_owned(),
-            },
+            owner: None,
+            outcome: Outcome::unknown(),
         };
         BegunChange::new(self.shared.auditor.clone(), change)
     }

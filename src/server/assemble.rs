@@ -291,6 +291,7 @@ fn record(audit: &AuditLog, change: &PolicyChange) {
         source_ip: change.peer,
         revision,
         sha256: change.sha256.as_deref(),
+        owner: change.owner.as_ref().map(|id| id.as_str()),
         outcome: &outcome,
     });
     if let Err(error) = written {

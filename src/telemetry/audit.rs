@@ -54,11 +54,12 @@ pub struct AuditRecord<'a> {
     pub time: &'a str,
     /// The request, as in `x-amz-request-id`.
     pub request_id: &'a str,
-    /// What was done: `put`, `delete`, `put_public_access_block`, `delete_public_access_block` or `purge`.
+    /// What was done: `put`, `delete`, `put_public_access_block`, `delete_public_access_block`, `purge` or
+    /// `import`.
     pub action: &'a str,
     /// To which bucket's policy.
     pub bucket: &'a str,
-    /// The caller's ARN.
+    /// The caller's ARN; `admin` for the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<&'a str>,
     /// The caller's account.
@@ -73,6 +74,9 @@ pub struct AuditRecord<'a> {
     /// SHA-256 of the document, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<&'a str>,
+    /// The account that an import recorded as the bucket's creator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<&'a str>,
     /// How it ended.
     pub outcome: &'a str,
 }
@@ -162,6 +166,7 @@ mod tests {
             source_ip: Some(std::net::Ipv4Addr::LOCALHOST.into()),
             revision: Some(3),
             sha256: None,
+            owner: None,
             outcome: "stored",
         }
     }
