@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use zeroize::Zeroizing;
 
 use super::settings::{
     AdminSettings, AuditTarget, Enforcement, IdentitySettings, LimitSettings, ListenSettings, LogFormat, LogSettings,
@@ -12,8 +13,9 @@ use super::settings::{
     UpstreamSettings,
 };
 use super::upstream;
+use crate::auth::admin_token::AdminToken;
 use crate::policy::AccountId;
-use crate::toml_reader::{Place, Table, Value, Zero};
+use crate::toml_reader::{Place, Reader, Table, Value, Zero};
 
 /// What is said of a key whose time has not come.
 const NOT_YET: &str = "is not available in this release";
@@ -31,7 +33,7 @@ pub(super) struct Read {
 /// Reads the whole document.
 pub(super) fn read(mut root: Table<'_, '_>) -> Read {
     let listen = listen(root.section("listen"));
-    let admin = admin(root.section("admin"), &listen);
+    let admin = admin(root.section("admin"), &listen.addresses);
     let upstream = upstream::read(root.section("upstream"));
     let policy = policy(root.section("policy"), upstream.as_ref());
     let store = store(root.section("store"));
@@ -77,28 +79,52 @@ fn listen(mut table: Table<'_, '_>) -> ListenSettings {
     ListenSettings { addresses, domains, trusted_proxies, proxy_protocol }
 }
 
-fn admin(mut table: Table<'_, '_>, listen: &ListenSettings) -> Option<AdminSettings> {
-    let default = AdminSettings { address: SocketAddr::from(([127, 0, 0, 1], 9001)) };
+/// Reads `[admin]`; `taken` are the addresses of the data listener.
+pub(super) fn admin(mut table: Table<'_, '_>, taken: &[SocketAddr]) -> Option<AdminSettings> {
+    let reader = table.reader();
+    let default = SocketAddr::from(([127, 0, 0, 1], 9001));
+    let token = table.take("token_file").filter(|value| !value.is_text(""));
+    let token_file = token.as_ref().and_then(|value| token_file(reader, value));
     let Some(value) = table.take("address") else {
-        if listen.addresses.contains(&default.address) {
+        if taken.contains(&default) {
             let taken = "is taken by `listen.address`: write another, or \"\" for no such listener";
-            table.problem("address", &format!("its default, {}, {taken}", default.address));
+            table.problem("address", &format!("its default, {default}, {taken}"));
         }
         table.finish();
-        return Some(default);
+        return Some(AdminSettings { address: default, token_file });
     };
     table.finish();
     if value.is_text("") {
+        if let Some(token) = token {
+            token.problem("opens an API on a listener that `admin.address` says there is none of");
+        }
         return None;
     }
     let address = value.parse(|text| {
         let address = socket_address(text)?;
-        if address.port() != 0 && listen.addresses.contains(&address) {
+        if address.port() != 0 && taken.contains(&address) {
             return Err(format!("`{text}` is taken by `listen.address`: probes never share the data port"));
         }
         Ok(address)
     })?;
-    Some(AdminSettings { address })
+    Some(AdminSettings { address, token_file })
+}
+
+/// The path of a file that holds a token.
+fn token_file(reader: &Reader<'_>, value: &Value<'_, '_>) -> Option<PathBuf> {
+    let path = value.parse(|text| {
+        let content = Zeroizing::new(reader.read_input(text)?);
+        let path = reader.resolve(text);
+        AdminToken::parse(&content).map_err(|error| format!("`{}`: {error}", path.display()))?;
+        Ok(path)
+    })?;
+    #[cfg(unix)]
+    if std::fs::metadata(&path)
+        .is_ok_and(|file| std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o004 != 0)
+    {
+        value.warning(&format!("`{}` may be read by everybody on this machine: chmod o-r it", path.display()));
+    }
+    Some(path)
 }
 
 fn policy(mut table: Table<'_, '_>, upstream: Option<&UpstreamSettings>) -> PolicySettings {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 pub use crate::toml_reader::{Place, Problem, Problems};
-pub use settings::Settings;
+pub use settings::{AdminSettings, Settings};
 
 use crate::policy::AccountId;
 use crate::toml_reader::{Reader, Surroundings};
@@ -83,6 +83,25 @@ pub fn load(path: &Path) -> Result<Loaded, InvalidConfig> {
     })?;
     let base_dir = path.parent().unwrap_or(Path::new(""));
     parse(&text, &name, base_dir, &|variable| std::env::var(variable).ok())
+}
+
+/// Reads no more of the file at `path` than its `[admin]`, for those who call on a server and do not run one: they need
+/// not have what the rest of it refers to. None where it says that there is no such listener.
+///
+/// # Errors
+/// [`Problems`], those of that section.
+pub fn load_admin(path: &Path) -> Result<Option<AdminSettings>, Problems> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(|error| Problems::whole_file(&name, format!("cannot be read: {error}")))?;
+    let base_dir = path.parent().unwrap_or(Path::new(""));
+    let reader = Reader::new(&name, &text, Surroundings { base_dir, env: &|_| None });
+    let settings = reader.document().and_then(|mut root| file::admin(root.section("admin"), &[]));
+    match reader.findings().problems {
+        problems if problems.is_empty() => Ok(settings),
+        problems => Err(Problems(problems)),
+    }
 }
 
 /// Reads `text`, the content of the file that problems call `file_name`. Relative paths are resolved against `base_dir`

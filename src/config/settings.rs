@@ -47,11 +47,13 @@ pub struct ListenSettings {
     pub proxy_protocol: bool,
 }
 
-/// The listener for probes.
+/// The listener for probes, metrics and the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminSettings {
     /// Its address.
     pub address: SocketAddr,
+    /// The file with the token that opens the admin API; without one there is no such API.
+    pub token_file: Option<PathBuf>,
 }
 
 /// The store behind us.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::settings::{
     AuditTarget, Endpoint, Enforcement, LogFormat, OwnershipSource, PolicyHandler, StoreUrl, UpstreamAuth,
 };
-use super::{InvalidConfig, Loaded, parse};
+use super::{InvalidConfig, Loaded, load_admin, parse};
 use crate::policy::AccountId;
 
 const ENDPOINT: &str = "[upstream]\nendpoint = \"http://127.0.0.1:3900\"\n";
@@ -460,6 +460,62 @@ fn a_ca_file_holds_certificates() {
     let warnings: Vec<_> = plain.warnings.iter().map(ToString::to_string).collect();
     let expected = "proxy.toml:3:11: `upstream.ca_file`: has no effect, since no endpoint is `https`";
     assert!(warnings.iter().any(|warning| warning == expected), "{warnings:?}");
+}
+
+#[test]
+fn a_token_file_is_read_and_held_to_its_rules() {
+    const TOKEN: &str = "0123456789-secret";
+    let directory = tempfile::tempdir().unwrap();
+    let token = directory.path().join("token");
+    let read = |admin: &str| parse(&format!("{ENDPOINT}[admin]\n{admin}\n"), "proxy.toml", directory.path(), &|_| None);
+    let refused = |admin: &str| {
+        let told = read(admin).unwrap_err().problems.to_string();
+        assert!(!told.contains("0123"), "{told}");
+        told
+    };
+    assert!(refused("token_file = \"token\"").contains("4:14: `admin.token_file`: "), "it is not there");
+    for (content, why) in [("0123456", "fewer than 16"), ("0123456789 secret", "visible ASCII"), ("", "fewer than 16")]
+    {
+        std::fs::write(&token, content).unwrap();
+        assert!(refused("token_file = \"token\"").contains(why), "{content:?}");
+    }
+    std::fs::write(&token, format!("{TOKEN}\n")).unwrap();
+    assert!(
+        refused("address = \"\"\ntoken_file = \"token\"").contains("`admin.token_file`: opens an API on a listener")
+    );
+    assert_eq!(read("token_file = \"\"").unwrap().settings.admin.unwrap().token_file, None);
+    #[cfg(unix)]
+    for (mode, warned) in [(0o644, true), (0o640, false), (0o600, false)] {
+        std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        let loaded = read("token_file = \"token\"").unwrap();
+        assert_eq!(loaded.settings.admin.unwrap().token_file.as_deref(), Some(&*token));
+        let told: String = loaded.warnings.iter().map(|warning| warning.to_string()).collect();
+        assert_eq!(told.contains("may be read by everybody"), warned, "{mode:o}: {told}");
+    }
+}
+
+#[test]
+fn a_client_needs_no_more_of_a_file_than_its_admin_section() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("proxy.toml");
+    let read = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        load_admin(&path).map(|admin| admin.map(|admin| (admin.address.to_string(), admin.token_file)))
+    };
+    std::fs::write(directory.path().join("token"), "0123456789-secret").unwrap();
+    let elsewhere = "[listen]\naddress = \"x\"\n[upstream]\nsecret_access_key_env = \"NO\"\n";
+    let admin = "[admin]\naddress = \"0.0.0.0:9\"\ntoken_file = \"token\"\n";
+    let token = directory.path().join("token");
+    assert_eq!(read(&format!("{elsewhere}{admin}")), Ok(Some(("0.0.0.0:9".to_owned(), Some(token)))));
+    assert_eq!(read(elsewhere), Ok(Some(("127.0.0.1:9001".to_owned(), None))));
+    assert_eq!(read("[admin]\naddress = \"\""), Ok(None));
+    for (text, why) in [
+        ("[admin]\nport = 1", "2:1: `admin.port`: unknown key"),
+        ("[admin]\ntoken_file = \"none\"", "2:14: `admin.token_file`: "),
+        ("[admin", "not TOML"),
+    ] {
+        assert!(read(text).unwrap_err().to_string().contains(why), "{text}");
+    }
 }
 
 #[test]

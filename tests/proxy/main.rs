@@ -23,8 +23,8 @@
 
 mod aborts;
 mod bodies;
-mod enforced;
 mod endpoints;
+mod enforced;
 mod facts;
 mod heads;
 mod limits;
