@@ -11,8 +11,12 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
+
+use super::api::{self, AdminApi};
+use crate::layer::BoxError;
 
 type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -67,16 +71,28 @@ pub type Metrics = fn() -> String;
 pub struct Admin {
     health: Health,
     metrics: Metrics,
+    api: Option<AdminApi>,
 }
 
 impl Admin {
     /// Tells what `health` knows, and what `metrics` writes.
     pub fn new(health: Health, metrics: Metrics) -> Self {
-        Self { health, metrics }
+        Self { health, metrics, api: None }
+    }
+
+    /// Answers under `/v1/` what `api` answers. Without it there is nothing there.
+    #[must_use]
+    pub fn with_api(mut self, api: Option<AdminApi>) -> Self {
+        self.api = api;
+        self
     }
 }
 
-impl<B> Service<Request<B>> for Admin {
+impl<B> Service<Request<B>> for Admin
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = Answer<Result<Response<Full<Bytes>>, Infallible>>;
@@ -86,6 +102,9 @@ impl<B> Service<Request<B>> for Admin {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        if let Some(api) = self.api.clone().filter(|_| request.uri().path().starts_with(api::ROOT)) {
+            return Box::pin(async move { Ok(api.answer(request).await) });
+        }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         let path = request.uri().path().to_owned();
         let (health, metrics) = (self.health.clone(), self.metrics);
@@ -119,13 +138,13 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt;
+    use http_body_util::{BodyExt, Empty};
     use tower::ServiceExt;
 
     use super::*;
 
     async fn ask(health: &Health, method: Method, path: &str) -> (u16, String) {
-        let request = Request::builder().method(method).uri(path).body(()).unwrap();
+        let request = Request::builder().method(method).uri(path).body(Empty::<Bytes>::new()).unwrap();
         let response = Admin::new(health.clone(), || "counted 1\n".to_owned()).oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -156,7 +175,7 @@ mod tests {
     async fn there_are_metrics_and_nothing_else() {
         let health = Health::new([]);
         assert_eq!(ask(&health, Method::GET, "/metrics").await, (200, "counted 1\n".to_owned()));
-        for path in ["/", "/metrics/", "/livez/", "/bucket/key"] {
+        for path in ["/", "/metrics/", "/livez/", "/bucket/key", "/v1/buckets"] {
             assert_eq!(ask(&health, Method::GET, path).await.0, 404, "{path}");
         }
         assert_eq!(ask(&health, Method::POST, "/readyz").await.0, 405);

@@ -37,6 +37,14 @@ impl BucketLocks {
         guard
     }
 
+    /// How many hold the bucket's turn or wait for it.
+    #[cfg(all(test, feature = "proxy"))]
+    pub(crate) fn held_or_awaited(&self, bucket: &BucketName) -> usize {
+        let locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // But for the map's own: two of each, the guard's and the one with which it holds or awaits the mutex.
+        locks.get(bucket).map_or(0, |lock| (Arc::strong_count(lock) - 1) / 2)
+    }
+
     #[cfg(test)]
     fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()

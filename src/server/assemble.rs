@@ -12,6 +12,7 @@ use super::frontend::{Frontend, FrontendSettings};
 use super::listener::ListenerSettings;
 use super::stack::{StackSettings, stack};
 use super::{ServeError, Server};
+use crate::admin::api::AdminApi;
 use crate::admin::health::{Check, Health};
 use crate::auth::identity::{AccessKeyId, SecretKey};
 use crate::config::Settings;
@@ -94,7 +95,11 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
 
     let limits = settings.limits;
     let stack_settings = StackSettings { max_in_flight: limits.max_in_flight, body_idle_timeout: limits.idle_timeout };
-    let service = stack(stack_settings, policies.build(), upstream.client);
+    let policies = policies.build();
+    let administration = policies.administration(Arc::new(store.registry()));
+    let (admin, token_file) = settings.admin.map(|admin| (admin.address, admin.token_file)).unzip();
+    let api = token_file.flatten().map(|token_file| AdminApi::new(token_file, administration));
+    let service = stack(stack_settings, policies, upstream.client);
     let frontend = FrontendSettings {
         listen: ListenerSettings {
             addresses: settings.listen.addresses,
@@ -104,10 +109,11 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
             trusted_proxies: TrustedProxies::new(settings.listen.trusted_proxies),
             proxy_protocol: settings.listen.proxy_protocol,
         },
-        admin: settings.admin.map(|admin| admin.address),
+        admin,
         drain_timeout: limits.drain_timeout,
     };
     let frontend = Frontend::bind(frontend, service, health(control, &store)).await.map_err(ServeError::Bind)?;
+    let frontend = frontend.with_admin_api(api);
     announce(settings.policy.handler, settings.policy.enforcement, &frontend.local_addrs());
     let embedded = upstream.embedded;
     Ok(Server {

@@ -12,9 +12,13 @@ use tower_service::Service;
 use super::body::Inbound;
 use super::listener::{BindError, Listener, ListenerSettings};
 use super::shutdown::{Drain, Drained};
+use crate::admin::api::AdminApi;
 use crate::admin::health::{Admin, Health};
 use crate::layer::BoxError;
 use crate::telemetry::metrics;
+
+/// How long running calls of the admin listener may take to finish, once all others have.
+const ADMIN_DRAIN: Duration = Duration::from_secs(2);
 
 /// What a [`Frontend`] needs to know.
 #[derive(Clone, Debug)]
@@ -34,6 +38,7 @@ pub struct Frontend<S> {
     data: Listener,
     admin: Option<Listener>,
     health: Health,
+    api: Option<AdminApi>,
     drain_timeout: Duration,
 }
 
@@ -55,7 +60,14 @@ where
             None => None,
         };
         let data = Listener::bind(settings.listen).await?;
-        Ok(Self { service, data, admin, health, drain_timeout: settings.drain_timeout })
+        Ok(Self { service, data, admin, health, api: None, drain_timeout: settings.drain_timeout })
+    }
+
+    /// Answers the calls of `api` on the admin listener.
+    #[must_use]
+    pub fn with_admin_api(mut self, api: Option<AdminApi>) -> Self {
+        self.api = api;
+        self
     }
 
     /// The data listener's addresses, with the ports that were given for port 0.
@@ -77,14 +89,16 @@ where
         // Answers probes until the very end, so that it has a drain of its own.
         let (admin_drain, running) = Drain::new();
         if let Some(admin) = self.admin {
-            admin.serve(&Admin::new(self.health.clone(), metrics::render), &running);
+            let service = Admin::new(self.health.clone(), metrics::render).with_api(self.api);
+            admin.serve(&service, &running);
         }
         drop(running);
         shutdown.await;
         tracing::info!(drain_timeout = ?self.drain_timeout, "stopping: no new connections, running requests may finish");
         self.health.drain();
         let drained = drain.finish(self.drain_timeout).await;
-        admin_drain.finish(Duration::ZERO).await;
+        // A change that is under way there may be acknowledged.
+        admin_drain.finish(ADMIN_DRAIN).await;
         tracing::info!("stopped");
         drained
     }

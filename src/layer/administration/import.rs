@@ -19,7 +19,7 @@ pub struct Kept {
 }
 
 /// What is to be kept of a bucket from now on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Import {
     /// History and policy, newest first. The document of the newest must be compiled, and is then in force.
     pub contents: Contents,
@@ -66,8 +66,8 @@ impl Administration {
     ) -> Result<Imported, AdministrationError> {
         let _turn = self.shared.locks.lock(bucket).await;
         let imported = match self.kept_in_turn(bucket).await {
-            Ok(kept) if is_nothing(&kept, &import) => Imported::New,
             Ok(kept) if is_the_same(&kept, &import) => Imported::Unchanged,
+            Ok(kept) if is_nothing(&kept, &import) => Imported::New,
             // What cannot be read is there, and to replace it is how to be rid of it.
             Ok(_) | Err(StoreError::Unreadable { .. }) => Imported::Replaced,
             Err(error) => return Err(AdministrationError::Store(error)),
