@@ -8,6 +8,7 @@ mod fields;
 mod input;
 mod load;
 mod policy;
+mod remote;
 mod sandbox;
 mod serve;
 mod signals;

@@ -1,4 +1,4 @@
-//! `portcullis policy`: bucket policies without a server.
+//! `portcullis policy`: bucket policies, without a server and in one that runs.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use clap::Subcommand;
 use portcullis::policy::{InvalidPolicy, MAX_BODY, MAX_NORMALIZED, Policy, PolicyDocument, Problem};
 use portcullis::s3::address::BucketName;
 
+use super::remote::{archive, changes, diff, listing};
 use super::{Failure, simulate, terminal};
 
 #[derive(Debug, Subcommand)]
@@ -36,18 +37,83 @@ pub(crate) enum Command {
     ///
     /// Example: portcullis policy simulate --requests cases.jsonl --explain --expect allow
     Simulate(simulate::Arguments),
+    /// List the buckets that have a policy
+    ///
+    /// A row each: the revision in force, its size in bytes, whether it is public by Amazon's definition, which switches of
+    /// the public access block are on, and when and by whom it was put.
+    ///
+    /// This command and those below ask a running server, through the admin API on its admin listener, which is there once
+    /// `[admin] token_file` names a file with a token. What they change is durable when they end, and in the audit trail by
+    /// the principal `admin`. Exit code 1 where the server refuses, 2 for a wrong command line.
+    ///
+    /// Example: portcullis policy list --config proxy.toml
+    List(listing::List),
+    /// Write a bucket's policy to standard output, byte for byte
+    ///
+    /// Example: portcullis policy get photos --config proxy.toml > photos.json
+    Get(changes::Get),
+    /// Put a policy in force
+    ///
+    /// It is checked here first, in the words of the API, and by the server once more. A policy that may deny the owner's
+    /// users its own replacement is put with a warning. Where the bucket's BlockPublicPolicy is on, a public policy is
+    /// refused, as it is for everybody.
+    ///
+    /// Example: portcullis policy put photos photos.json --if-revision 7 --config proxy.toml
+    Put(changes::Put),
+    /// Take a bucket's policy out of force; it stays in the history
+    Delete(changes::Delete),
+    /// List the revisions of a bucket's policy, newest first
+    History(listing::HistoryOf),
+    /// Put an earlier revision in force again, as a new one
+    ///
+    /// Its document must be valid by today's rules.
+    ///
+    /// Example: portcullis policy rollback photos 5 --config proxy.toml
+    Rollback(changes::Rollback),
+    /// Show what changed between two revisions, as `diff -u` does
+    ///
+    /// Without revisions: what the last change did. With one: what changed from it to what is in force. Documents are
+    /// compared with a value a line, so that white space is no change.
+    Diff(diff::Arguments),
+    /// Write all that is kept to an archive
+    ///
+    /// That is, for each bucket: the policy's exact bytes and history with times and authors, the public access block, and
+    /// the account recorded as its creator. The archive is JSON, a bucket a line, with a checksum at its end; each bucket
+    /// is as of one moment, and changes may fall between two. Records that cannot be read are named in it, and here, with
+    /// exit code 1.
+    ///
+    /// Example: portcullis policy export policies.jsonl --config proxy.toml
+    Export(archive::Export),
+    /// Bring back what an archive holds
+    ///
+    /// All of it is checked, here and by the server, before the first bucket is written; each bucket is then written in one
+    /// step, so that nobody sees it without a policy or with an old one. Revisions keep their order, times and authors, and
+    /// get new numbers. What is kept already is left alone, and so are buckets that the archive does not name: an import
+    /// that broke off can be made again.
+    ///
+    /// Example: portcullis policy import policies.jsonl --dry-run --config proxy.toml
+    Import(archive::Import),
 }
 
 pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Validate { bucket, file } => validate(bucket, file),
         Command::Simulate(arguments) => simulate::run(arguments),
+        Command::List(arguments) => listing::list(arguments),
+        Command::Get(arguments) => changes::get(arguments),
+        Command::Put(arguments) => changes::put(arguments),
+        Command::Delete(arguments) => changes::delete(arguments),
+        Command::History(arguments) => listing::history(arguments),
+        Command::Rollback(arguments) => changes::rollback(arguments),
+        Command::Diff(arguments) => diff::run(arguments),
+        Command::Export(arguments) => archive::export(arguments),
+        Command::Import(arguments) => archive::import(arguments),
     }
 }
 
 fn validate(bucket: &str, file: &Path) -> Result<(), Failure> {
     let bucket = BucketName::parse(bucket).map_err(|error| Failure::Usage(error.to_string()))?;
-    let body = read(file).map_err(|error| Failure::Failed(format!("{}: cannot be read: {error}", file.display())))?;
+    let body = read(file)?;
     let checked = Policy::parse(&body, bucket.as_str())
         .and_then(|validated| Ok((validated, PolicyDocument::parse(&body)?.normalized().len())));
     match checked {
@@ -66,19 +132,22 @@ fn validate(bucket: &str, file: &Path) -> Result<(), Failure> {
 }
 
 /// The file's bytes: all of them, or one more than any policy may have.
-fn read(file: &Path) -> std::io::Result<Vec<u8>> {
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let limit = u64::try_from(MAX_BODY).unwrap_or(u64::MAX).saturating_add(1);
     let mut body = Vec::new();
-    if file == Path::new("-") {
-        std::io::stdin().lock().take(limit).read_to_end(&mut body)?;
+    let read = if file == Path::new("-") {
+        std::io::stdin().lock().take(limit).read_to_end(&mut body)
     } else {
-        std::fs::File::open(file)?.take(limit).read_to_end(&mut body)?;
+        std::fs::File::open(file).and_then(|file| file.take(limit).read_to_end(&mut body))
+    };
+    match read {
+        Ok(_) => Ok(body),
+        Err(error) => Err(Failure::Failed(format!("{}: cannot be read: {error}", file.display()))),
     }
-    Ok(body)
 }
 
 /// Says what the API would answer, and then what it would answer once that is mended.
-fn report(invalid: &InvalidPolicy) {
+pub(super) fn report(invalid: &InvalidPolicy) {
     for (index, problem) in invalid.problems().iter().enumerate() {
         if index == 0 {
             terminal::error(format_args!("MalformedPolicy: {}", in_lines(problem)));

@@ -51,6 +51,28 @@ impl<T: AsRef<str>> Display for Shown<T> {
     }
 }
 
+/// Text that came from outside, whole, as one line of a terminal may hold it: control characters are escaped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Escaped<T>(pub(crate) T);
+
+impl<T: AsRef<str>> Display for Escaped<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.as_ref().chars() {
+            if c.is_control() {
+                write!(f, "\\u{:04x}", u32::from(c))?;
+            } else {
+                f.write_char(c)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Says what was done, where the standard output is for what was asked for. One who cannot be told did not ask.
+pub(crate) fn note(message: impl Display) {
+    let _ = writeln!(stderr(), "{message}");
+}
+
 /// Says what went wrong.
 pub(crate) fn error(message: impl Display) {
     say(Colour::Red, "error:", message);
