@@ -14,7 +14,7 @@ use super::body::{Peeked, RequestBody};
 use super::bucket_list::{ask_plainly, filtered};
 use super::denied::{DenialCause, Denied, PolicyDenial};
 use super::held::{Bound, Held};
-use super::layer::PassThrough;
+use super::layer::{Enforcement, PassThrough};
 use super::policy_api::{EXPECTED_OWNER, SOURCE_EXPECTED_OWNER};
 use super::ruling::{Case, Ruling};
 use super::service::{Call, Exchange, Outcomes, Passage, Signed};
@@ -219,7 +219,7 @@ impl<B> Taken<B> {
 }
 
 /// How much of a body is read before the decision; none for one that plays no part in it.
-fn bound(operation: Operation) -> Option<Bound> {
+pub(super) fn bound(operation: Operation) -> Option<Bound> {
     match operation {
         Operation::DeleteObjects => Some(Bound::bytes(MAX_DELETE_BYTES)),
         // Their turn must not wait for a slow body; and which ACL is public its body tells.
@@ -339,6 +339,22 @@ impl Exchange {
             None => None,
         };
         self.ruling(target, operation, signed, held.as_ref().map(|held| &held.content[..])).await
+    }
+
+    /// Decides a request that somebody else sends on, and tells what came of it.
+    ///
+    /// # Errors
+    /// Why it may not go on; in a dry run it always may.
+    pub(super) async fn decide_head(&self, target: &Target, operation: Operation) -> Result<(), S3Error> {
+        if self.shared.enforcement == Enforcement::Audit {
+            if let Err((by, error)) = self.rehearse(target, operation, None).await {
+                self.tell_would_refuse(Some(operation), by.as_deref(), &error);
+            }
+            return Ok(());
+        }
+        let signed = self.authenticate().await?;
+        let ruling = self.ruling(target, operation, signed.as_ref(), None).await?;
+        self.follow(&ruling, operation, signed.as_ref().map(|signed| &*signed.identity))
     }
 
     /// Decides a request that its own head speaks for.

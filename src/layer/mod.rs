@@ -7,6 +7,7 @@
 //! what an operator does beside the requests.
 
 pub mod administration;
+pub mod authorizer;
 mod batch_delete;
 pub mod body;
 mod body_check;
@@ -34,6 +35,7 @@ mod strict;
 mod target;
 
 pub use administration::{ADMIN, Administration};
+pub use authorizer::{Authorizer, asked_about};
 pub use body::{RequestBody, ResponseBody};
 pub use change::{ChangeKind, Outcome, PeerAddress, PolicyChange};
 pub use connection::{ClientTls, TlsVersion};

@@ -354,7 +354,7 @@ impl<S> Call<S> {
 }
 
 impl Exchange {
-    fn new(shared: Arc<Shared>, parts: Parts) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, parts: Parts) -> Self {
         let id = parts.extensions.get::<RequestId>().cloned().unwrap_or_else(RequestId::random);
         let responder = Responder { id, resource: parts.uri.path().to_owned(), now: (shared.clock)() };
         let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);

@@ -1,6 +1,7 @@
 //! What the Layer lets through where policies are enforced: decided by the policies, and read as the store will read it.
 
 mod audit;
+mod authorizer;
 mod bypass;
 mod changes;
 mod grants;
