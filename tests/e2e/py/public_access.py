@@ -64,6 +64,8 @@ def the_policys_status():
 @table.case
 def block_public_policy():
     put = lambda entry: outcome(lambda: owner.put_bucket_policy(Bucket=B, Policy=policy(entry)))
+    # One that is not there would be denied to whoever may not list.
+    owner.put_object(Bucket=B, Key="a", Body=b"data")
     expect(put(PUBLIC), 204)
     expect(block(BlockPublicPolicy=True), 200)
     expect(put(PUBLIC), DENIED)
