@@ -31,6 +31,8 @@ pub mod telemetry;
 mod toml_reader;
 #[cfg(feature = "proxy")]
 pub mod upstream;
+#[cfg(feature = "proxy")]
+mod watch;
 
 pub use layer::{
     BoxError, BucketPolicy, BucketPolicyLayer, ChangeKind, ClientTls, DenialCause, DenialReason, Denied, Enforcement,

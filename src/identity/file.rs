@@ -28,17 +28,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::declared::Declared;
-pub use super::watch::{Watch, WatchError};
 use super::{CredentialError, CredentialStore};
 use crate::auth::identity::{AccessKeyId, Credential};
 use crate::policy::{Account, AccountId};
 use crate::store::BoxFuture;
 pub use crate::toml_reader::{Place, Problem, Problems};
 use crate::toml_reader::{Reader, Surroundings};
+use crate::watch::{Fingerprint, Reread, fingerprint};
+pub use crate::watch::{Watch, WatchError};
 
 /// The identities of a file, always those of its last good version.
 pub struct IdentityFile {
@@ -59,13 +59,11 @@ pub(super) struct Version {
 
 /// What [`IdentityFile::refresh`] found.
 #[derive(Debug)]
-pub(super) enum Refreshed {
+pub(crate) enum Refreshed {
     Unchanged,
     Replaced,
     Refused(Problems),
 }
-
-type Fingerprint = [u8; 32];
 
 impl IdentityFile {
     /// Reads the file at `path`.
@@ -74,7 +72,7 @@ impl IdentityFile {
     /// Every problem of the file.
     pub fn load(path: &Path) -> Result<Self, Problems> {
         let version = read(path)?;
-        let last_seen = Mutex::new(fingerprint(path, &version.inputs));
+        let last_seen = Mutex::new(fingerprint(&files(path, &version)));
         Ok(Self { path: path.to_owned(), current: ArcSwap::from_pointee(version), last_seen })
     }
 
@@ -131,7 +129,7 @@ impl IdentityFile {
     /// Reads the file anew if it, or a file it names, holds something else than when it was last read.
     pub(super) fn refresh(&self) -> Refreshed {
         let mut last_seen = self.last_seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if fingerprint(&self.path, &self.current.load().inputs) == *last_seen {
+        if fingerprint(&self.files()) == *last_seen {
             return Refreshed::Unchanged;
         }
         match self.replace(&mut last_seen) {
@@ -140,35 +138,49 @@ impl IdentityFile {
         }
     }
 
-    /// The directories in which a change may change the identities.
-    pub(super) fn directories(&self) -> Vec<PathBuf> {
-        let version = self.current.load();
-        let mut directories = Vec::new();
-        for file in std::iter::once(&self.path).chain(&version.inputs) {
-            // A symbolic link may change, or what it points to.
-            for file in [Some(file.clone()), file.canonicalize().ok()].into_iter().flatten() {
-                let directory = match file.parent() {
-                    Some(parent) if parent != Path::new("") => parent.to_owned(),
-                    _ => PathBuf::from("."),
-                };
-                if !directories.contains(&directory) {
-                    directories.push(directory);
-                }
-            }
-        }
-        directories
-    }
-
     fn replace(&self, last_seen: &mut Fingerprint) -> Result<(), Problems> {
         // Taken before reading: a change in between is then seen by the next look.
-        let seen = fingerprint(&self.path, &self.current.load().inputs);
+        let seen = fingerprint(&self.files());
         let read = read(&self.path);
         *last_seen = match &read {
-            Ok(version) if version.inputs != self.current.load().inputs => fingerprint(&self.path, &version.inputs),
+            Ok(version) if version.inputs != self.current.load().inputs => fingerprint(&files(&self.path, version)),
             Ok(_) | Err(_) => seen,
         };
         self.current.store(Arc::new(read?));
         Ok(())
+    }
+}
+
+impl Reread for IdentityFile {
+    type Found = Refreshed;
+
+    const NAME: &'static str = "identities";
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        files(&self.path, &self.current.load())
+    }
+
+    fn look(&self) -> Refreshed {
+        let refreshed = self.refresh();
+        let path = self.path.display();
+        match &refreshed {
+            Refreshed::Unchanged => {}
+            Refreshed::Replaced => {
+                let (accounts, keys) = self.counts();
+                tracing::info!(file = %path, accounts, keys, "identities re-read");
+                for warning in self.warnings() {
+                    tracing::warn!("{warning}");
+                }
+            }
+            Refreshed::Refused(problems) => {
+                tracing::error!(file = %path, "the new identities are refused; the old ones stay in force:\n{problems}");
+            }
+        }
+        refreshed
     }
 }
 
@@ -231,19 +243,9 @@ pub(super) fn parse(
     }
 }
 
-/// Tells one content of the files from another. A file that cannot be read counts as its own content.
-fn fingerprint(path: &Path, inputs: &[PathBuf]) -> Fingerprint {
-    let mut hash = Sha256::new();
-    for file in std::iter::once(path).chain(inputs.iter().map(PathBuf::as_path)) {
-        match std::fs::read(file).map(Zeroizing::new) {
-            Ok(content) => {
-                hash.update((content.len() as u64).to_be_bytes());
-                hash.update(content.as_slice());
-            }
-            Err(_) => hash.update(u64::MAX.to_be_bytes()),
-        }
-    }
-    hash.finalize().into()
+/// The file and those it names.
+fn files(path: &Path, version: &Version) -> Vec<PathBuf> {
+    std::iter::once(path.to_owned()).chain(version.inputs.iter().cloned()).collect()
 }
 
 #[cfg(test)]

@@ -8,8 +8,6 @@ pub mod file;
 #[cfg(feature = "proxy")]
 mod toml;
 #[cfg(feature = "proxy")]
-mod watch;
-#[cfg(feature = "proxy")]
 mod zenko;
 
 use std::collections::HashMap;

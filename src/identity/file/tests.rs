@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::{IdentityFile, Refreshed, Version, parse};
 use crate::auth::identity::{AccessKeyId, Credential};
 use crate::identity::CredentialStore;
-use crate::identity::watch::Watch;
 use crate::policy::AccountId;
 use crate::toml_reader::Problems;
+use crate::watch::{Reread, Watch, directories};
 
 const ALLOW: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*BucketPolicy","Resource":"*"}]}"#;
@@ -296,7 +296,7 @@ fn a_file_that_the_identities_name_is_a_part_of_them() {
     let text = "[[account]]\nid = \"111122223333\"\nroot_keys = [{ access_key_id = \"A\", secret_access_key_file = \"secrets/root\" }]\n";
     std::fs::write(&path, text).unwrap();
     let file = IdentityFile::load(&path).unwrap();
-    assert!(file.directories().iter().any(|watched| watched.ends_with("secrets")));
+    assert!(directories(&file.files()).iter().any(|watched| watched.ends_with("secrets")));
     std::fs::write(&secret, "two").unwrap();
     assert!(matches!(file.refresh(), Refreshed::Replaced));
     assert_eq!(file.access_keys().next().unwrap().secret.expose(), "two");

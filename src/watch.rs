@@ -1,0 +1,178 @@
+//! Re-reads files when the system says that something changed around them.
+//!
+//! Directories are what is watched, so that files put in another's place and Kubernetes' exchange of a symbolic link
+//! count as changes.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// How long after its first sign a change is read: an editor or a copy is then done writing.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// Something that was read from files, and is read anew when they change.
+pub(crate) trait Reread: Send + Sync + 'static {
+    /// What a look finds.
+    type Found;
+
+    /// What it is, in one word: a thread has this name.
+    const NAME: &'static str;
+
+    /// The file that messages name.
+    fn path(&self) -> &Path;
+
+    /// All files that it was read from.
+    fn files(&self) -> Vec<PathBuf>;
+
+    /// Reads the files anew if they hold something else than when they were last read, and says in the log what came of
+    /// it.
+    fn look(&self) -> Self::Found;
+}
+
+/// Tells one content of files from another.
+pub(crate) type Fingerprint = [u8; 32];
+
+/// The fingerprint of what `files` hold now. A file that cannot be read counts as a content of its own.
+pub(crate) fn fingerprint(files: &[PathBuf]) -> Fingerprint {
+    let mut hash = Sha256::new();
+    for file in files {
+        match std::fs::read(file).map(Zeroizing::new) {
+            Ok(content) => {
+                hash.update((content.len() as u64).to_be_bytes());
+                hash.update(content.as_slice());
+            }
+            Err(_) => hash.update(u64::MAX.to_be_bytes()),
+        }
+    }
+    hash.finalize().into()
+}
+
+/// The directories in which a change may change what `files` hold.
+pub(crate) fn directories(files: &[PathBuf]) -> Vec<PathBuf> {
+    let mut directories = Vec::new();
+    for file in files {
+        // A symbolic link may change, or what it points to.
+        for file in [Some(file.clone()), file.canonicalize().ok()].into_iter().flatten() {
+            let directory = match file.parent() {
+                Some(parent) if parent != Path::new("") => parent.to_owned(),
+                _ => PathBuf::from("."),
+            };
+            if !directories.contains(&directory) {
+                directories.push(directory);
+            }
+        }
+    }
+    directories
+}
+
+/// Keeps files watched until it is dropped.
+#[derive(Debug)]
+#[must_use = "dropping it ends the watch"]
+pub struct Watch {
+    ended: Arc<AtomicBool>,
+    wake: SyncSender<()>,
+}
+
+impl Watch {
+    /// Watches what `target` was read from; `looked` is told of every look at it, after it counts.
+    pub(crate) fn start<T: Reread>(
+        target: Arc<T>,
+        looked: impl Fn(&T::Found) + Send + 'static,
+    ) -> Result<Self, WatchError> {
+        // One sign waiting is enough: it makes the thread look at all that changed until then.
+        let (wake, signs) = sync_channel(1);
+        let sign = wake.clone();
+        let failed = |reason: notify::Error| WatchError { file: target.path().to_owned(), reason: reason.to_string() };
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Reading is also an event, and would have us look at our own looks. An error may hide a change.
+            if !matches!(event, Ok(notify::Event { kind: EventKind::Access(_), .. })) {
+                // A full channel holds a sign already.
+                let _ = sign.try_send(());
+            }
+        })
+        .map_err(failed)?;
+        let mut directories = Directories { watcher, watched: Vec::new() };
+        directories.add(&*target).map_err(failed)?;
+        let ended = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&ended);
+        std::thread::Builder::new()
+            .name(T::NAME.to_owned())
+            .spawn({
+                let target = Arc::clone(&target);
+                move || look_at_each_sign(&*target, &signs, directories, &until, looked)
+            })
+            .map(|_| Self { ended, wake })
+            .map_err(|error| WatchError { file: target.path().to_owned(), reason: error.to_string() })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+        let _ = self.wake.try_send(());
+    }
+}
+
+/// A file cannot be watched.
+#[derive(Clone, Debug)]
+pub struct WatchError {
+    file: PathBuf,
+    reason: String,
+}
+
+impl fmt::Display for WatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cannot be watched for changes: {}", self.file.display(), self.reason)
+    }
+}
+
+impl std::error::Error for WatchError {}
+
+/// The directories under watch.
+struct Directories {
+    watcher: RecommendedWatcher,
+    watched: Vec<PathBuf>,
+}
+
+impl Directories {
+    /// Watches those of `target` that are not watched yet.
+    fn add(&mut self, target: &impl Reread) -> Result<(), notify::Error> {
+        for directory in directories(&target.files()) {
+            if !self.watched.contains(&directory) {
+                self.watcher.watch(&directory, RecursiveMode::NonRecursive)?;
+                self.watched.push(directory);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn look_at_each_sign<T: Reread>(
+    target: &T,
+    signs: &Receiver<()>,
+    mut directories: Directories,
+    ended: &AtomicBool,
+    looked: impl Fn(&T::Found),
+) {
+    while signs.recv().is_ok() {
+        if ended.load(Ordering::Acquire) {
+            return;
+        }
+        std::thread::sleep(SETTLE);
+        // What was signed so far is seen by this look; what comes from here on gets a look of its own.
+        while signs.try_recv().is_ok() {}
+        let found = target.look();
+        if let Err(error) = directories.add(target) {
+            let (file, what) = (target.path().display(), T::NAME);
+            tracing::warn!(%file, %error, "a directory of the {what} cannot be watched");
+        }
+        looked(&found);
+    }
+}
