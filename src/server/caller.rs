@@ -3,13 +3,18 @@
 //! Only trusted proxies are believed, as for addresses ([`client_address`](super::client_address)). Who is believed about
 //! TLS follows from who the caller is:
 //!
-//! - A caller that is no trusted proxy is the client. If it called us itself, it came without TLS, since we end none. If
-//!   a trusted proxy called for it, that one's PROXY header says how it came. What the client writes into its requests
-//!   counts for nothing, `X-Forwarded-For` and `X-Forwarded-Proto` included: a proxy that sends PROXY headers need not
-//!   know HTTP at all. So it is too where the header names nobody, though the proxy's address must then do for the
-//!   client's.
+//! - A caller that is no trusted proxy is the client. If it called us itself, it came as we see: by TLS if it is we who
+//!   ended it. If a trusted proxy called for it, that one's PROXY header says how it came; where the header does not say,
+//!   the proxy passes bytes on as they are, so that the TLS we ended, if any, is the client's own. What the client writes
+//!   into its requests counts for nothing, `X-Forwarded-For` and `X-Forwarded-Proto` included: a proxy that sends PROXY
+//!   headers need not know HTTP at all. So it is too where the header names nobody, though the proxy's address must then
+//!   do for the client's.
 //! - A caller that is a trusted proxy speaks for its own callers, by `X-Forwarded-For` and `X-Forwarded-Proto`. How it
-//!   came itself says nothing of the client, so a PROXY header's TLS does not count then.
+//!   came itself says nothing of the client, so neither a PROXY header's TLS nor the TLS that we ended counts then.
+//!
+//! So a proxy that sends PROXY headers and encrypts its connections to us itself must tell of the client's TLS
+//! (`PP2_TYPE_SSL`; HAProxy: `send-proxy-v2-ssl`), or its own would be taken for the client's. This cannot be seen from
+//! here.
 //!
 //! In `X-Forwarded-Proto` only `https` counts, and nothing beside it. The right-most value is the caller's own word, and
 //! the others are those of proxies further out, or the client's. Where proxies add their values to a list, none of them
@@ -24,7 +29,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName};
 
 use super::client_address::TrustedProxies;
-use super::proxy_protocol::{Header, Source};
+use super::proxy_protocol::{Header, Leg, Source};
 use crate::layer::ClientTls;
 
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -36,7 +41,7 @@ pub enum Caller {
     Client {
         /// IPv4 where it is an IPv4 address in IPv6's clothes.
         address: IpAddr,
-        /// It came by TLS, as a trusted proxy says.
+        /// It came by TLS, which we ended, or as a trusted proxy says.
         tls: Option<ClientTls>,
     },
     /// A trusted proxy, whose requests say for whom they are.
@@ -47,18 +52,23 @@ pub enum Caller {
 }
 
 impl Caller {
-    /// The caller on a connection from `peer` that began with `header`, or with none, which is the default one. From a
-    /// peer that is not trusted the header says nothing.
-    pub fn new(trusted: &TrustedProxies, peer: IpAddr, header: &Header) -> Self {
+    /// The caller on a connection from `peer` that began with `header`, or with none, which is the default one, and then
+    /// came by `ours`, the TLS that we ended. From a peer that is not trusted the header says nothing.
+    pub fn new(trusted: &TrustedProxies, peer: IpAddr, header: &Header, ours: Option<ClientTls>) -> Self {
         let peer = peer.to_canonical();
         if !trusted.contains(peer) {
-            return Self::Client { address: peer, tls: None };
+            return Self::Client { address: peer, tls: ours };
         }
+        let tls = match header.leg {
+            Leg::Unsaid => ours,
+            Leg::Plain => None,
+            Leg::Tls(tls) => Some(tls),
+        };
         match header.source {
             Source::Proxy => Self::Proxy { address: peer },
-            Source::Unknown => Self::Client { address: peer, tls: header.tls },
+            Source::Unknown => Self::Client { address: peer, tls },
             Source::Address(address) if trusted.contains(address) => Self::Proxy { address },
-            Source::Address(address) => Self::Client { address, tls: header.tls },
+            Source::Address(address) => Self::Client { address, tls },
         }
     }
 
@@ -96,19 +106,25 @@ mod tests {
 
     const TLS: Option<ClientTls> = Some(ClientTls { version: Some(TlsVersion::V1_3) });
     const BY_WORD: Option<ClientTls> = Some(ClientTls { version: None });
+    /// What we ended.
+    const OURS: Option<ClientTls> = Some(ClientTls { version: Some(TlsVersion::V1_2) });
 
     fn ten() -> TrustedProxies {
         TrustedProxies::new(["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap()))
     }
 
-    /// Of a header with this source, `proxy` and `unknown` among them.
+    /// Of a header with this source, `proxy` and `unknown` among them, that tells of the caller's TLS.
     fn caller(trusted: &TrustedProxies, peer: &str, source: &str, tls: Option<ClientTls>) -> Caller {
+        caller_by(trusted, peer, source, tls.map_or(Leg::Plain, Leg::Tls), None)
+    }
+
+    fn caller_by(trusted: &TrustedProxies, peer: &str, source: &str, leg: Leg, ours: Option<ClientTls>) -> Caller {
         let source = match source {
             "proxy" => Source::Proxy,
             "unknown" => Source::Unknown,
             address => Source::Address(address.parse().unwrap()),
         };
-        Caller::new(trusted, peer.parse().unwrap(), &Header { source, tls })
+        Caller::new(trusted, peer.parse().unwrap(), &Header { source, leg }, ours)
     }
 
     #[test]
@@ -132,8 +148,44 @@ mod tests {
             assert_eq!(caller(&trusted, peer, source, TLS), expected, "{trusted:?} {peer} {source}");
         }
         assert_eq!(caller(&ten(), "10.0.0.1", "203.0.113.9", None), client("203.0.113.9", None));
-        let no_header = Caller::new(&ten(), "10.0.0.1".parse().unwrap(), &Header::default());
+        let no_header = Caller::new(&ten(), "10.0.0.1".parse().unwrap(), &Header::default(), None);
         assert_eq!(no_header, proxy("10.0.0.1"));
+    }
+
+    #[test]
+    fn the_tls_we_ended_is_the_clients_unless_a_trusted_proxy_may_have_spoken_it() {
+        let told = Leg::Tls;
+        for (trusted, source, leg, ours, expected) in [
+            // Nobody in between who is believed, whatever a header says.
+            (TrustedProxies::default(), "proxy", Leg::Unsaid, OURS, OURS),
+            (TrustedProxies::default(), "203.0.113.9", Leg::Plain, OURS, OURS),
+            (TrustedProxies::default(), "203.0.113.9", told(ClientTls { version: None }), None, None),
+            // Bytes passed on as they are.
+            (ten(), "203.0.113.9", Leg::Unsaid, OURS, OURS),
+            (ten(), "203.0.113.9", Leg::Unsaid, None, None),
+            (ten(), "unknown", Leg::Unsaid, OURS, OURS),
+            // A proxy that ended the client's leg, and encrypts its own.
+            (ten(), "203.0.113.9", told(ClientTls { version: Some(TlsVersion::V1_3) }), OURS, TLS),
+            (ten(), "203.0.113.9", told(ClientTls { version: None }), OURS, BY_WORD),
+            (ten(), "203.0.113.9", Leg::Plain, OURS, None),
+            (ten(), "unknown", Leg::Plain, OURS, None),
+            // A proxy that speaks for others by its requests, of which this one says nothing.
+            (ten(), "proxy", Leg::Unsaid, OURS, None),
+            (ten(), "10.0.0.2", Leg::Unsaid, OURS, None),
+            (ten(), "10.0.0.2", told(ClientTls { version: None }), OURS, None),
+        ] {
+            let caller = caller_by(&trusted, "10.0.0.1", source, leg, ours);
+            assert_eq!(caller.client_tls(&HeaderMap::new()), expected, "{trusted:?} {source} {leg:?} {ours:?}");
+        }
+        // What such a proxy says counts, and what a client says does not.
+        let secure =
+            HeaderMap::from_iter([(HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_static("https"))]);
+        let plain =
+            HeaderMap::from_iter([(HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_static("http"))]);
+        let proxy = caller_by(&ten(), "10.0.0.1", "proxy", Leg::Unsaid, OURS);
+        assert_eq!((proxy.client_tls(&secure), proxy.client_tls(&plain)), (BY_WORD, None));
+        let client = caller_by(&ten(), "192.0.2.1", "proxy", Leg::Unsaid, OURS);
+        assert_eq!((client.client_tls(&secure), client.client_tls(&plain)), (OURS, OURS));
     }
 
     #[test]

@@ -177,7 +177,7 @@ async fn serve_connection<S, ResB>(
     server.http1().half_close(true).header_read_timeout(None);
     let requests = Arc::clone(&activity);
     let trusted = settings.trusted_proxies.clone();
-    let caller = Caller::new(&trusted, peer.ip(), &header);
+    let caller = Caller::new(&trusted, peer.ip(), &header, None);
     let serve = service_fn(move |mut request: Request<Incoming>| {
         let client = caller.client(&trusted, request.headers());
         request.extensions_mut().insert(PeerAddress(client));

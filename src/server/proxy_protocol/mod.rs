@@ -25,8 +25,20 @@ pub const MAX_LENGTH: usize = 4_096;
 pub struct Header {
     /// For whom the connection is.
     pub source: Source,
-    /// The caller came to the proxy by TLS (`PP2_TYPE_SSL` with `PP2_CLIENT_SSL`). Of SSL 2.0 and 3.0, nothing is said.
-    pub tls: Option<ClientTls>,
+    /// How the caller came to the proxy.
+    pub leg: Leg,
+}
+
+/// How whoever called a proxy came to it, as the proxy says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Leg {
+    /// It does not say: no `PP2_TYPE_SSL`. What passes bytes on without looking at them cannot know.
+    #[default]
+    Unsaid,
+    /// Without TLS: `PP2_TYPE_SSL` without `PP2_CLIENT_SSL`, or with SSL 2.0 or 3.0, which count for nothing.
+    Plain,
+    /// By TLS, which the proxy ended.
+    Tls(ClientTls),
 }
 
 /// For whom a connection is.

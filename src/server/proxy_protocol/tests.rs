@@ -45,13 +45,13 @@ fn with_checksum(before: &[Vec<u8>], after: &[Vec<u8>]) -> Vec<u8> {
 const OWN: &str = "the proxy";
 const UNKNOWN: &str = "unknown";
 
-fn complete(source: &str, tls: Option<ClientTls>, length: usize) -> Result<Reading, InvalidHeader> {
+fn complete(source: &str, leg: Leg, length: usize) -> Result<Reading, InvalidHeader> {
     let source = match source {
         OWN => Source::Proxy,
         UNKNOWN => Source::Unknown,
         address => Source::Address(address.parse().unwrap()),
     };
-    Ok(Reading::Complete { header: Header { source, tls }, length })
+    Ok(Reading::Complete { header: Header { source, leg }, length })
 }
 
 #[test]
@@ -66,12 +66,12 @@ fn a_line_tells_its_source() {
         ("PROXY UNKNOWN 192.0.2.7 198.51.100.1 4711 443\r\n", UNKNOWN),
         ("PROXY UNKNOWN whatever this is\r\n", UNKNOWN),
     ] {
-        assert_eq!(parse(line.as_bytes()), complete(source, None, line.len()), "{line:?}");
+        assert_eq!(parse(line.as_bytes()), complete(source, Leg::Unsaid, line.len()), "{line:?}");
     }
     // The longest line there is, and one byte more.
     let ff = ["ffff"; 8].join(":");
     let longest = format!("PROXY UNKNOWN {ff} {ff} 65535 65535\r\n");
-    assert_eq!(parse(longest.as_bytes()), complete(UNKNOWN, None, 107));
+    assert_eq!(parse(longest.as_bytes()), complete(UNKNOWN, Leg::Unsaid, 107));
     let longer = longest.replace("UNKNOWN", "UNKNOWN ");
     assert_eq!(parse(longer.as_bytes()), Err(InvalidHeader::LineTooLong));
     assert_eq!(parse(&longer.as_bytes()[..106]), Ok(Reading::Partial));
@@ -158,7 +158,7 @@ fn a_binary_header_tells_its_source() {
         (binary(LOCAL, 0x00, &[0; MAX_LENGTH - 16]), OWN),
         (with_tlvs(&[tlv(0x04, &[0; MAX_LENGTH - 16 - 12 - 3])]), "192.0.2.7"),
     ] {
-        assert_eq!(parse(&header), complete(source, None, header.len()), "{header:02x?}");
+        assert_eq!(parse(&header), complete(source, Leg::Unsaid, header.len()), "{header:02x?}");
     }
 }
 
@@ -197,10 +197,10 @@ fn a_binary_header_may_tell_of_tls() {
     use TlsVersion::{V1_0, V1_1, V1_2, V1_3};
     let version = |name: &[u8]| tlv(0x21, name);
     let cipher = || tlv(0x23, b"TLS_AES_128_GCM_SHA256");
-    let by = |version: TlsVersion| Some(ClientTls { version: Some(version) });
-    let unknown = Some(ClientTls { version: None });
-    for (tlvs, tls) in [
-        (vec![], None),
+    let by = |version: TlsVersion| Leg::Tls(ClientTls { version: Some(version) });
+    let unknown = Leg::Tls(ClientTls { version: None });
+    for (tlvs, leg) in [
+        (vec![], Leg::Unsaid),
         (vec![ssl(1, &[version(b"TLSv1.3")])], by(V1_3)),
         (vec![ssl(1, &[version(b"TLSv1.2")])], by(V1_2)),
         (vec![ssl(1, &[version(b"TLSv1.1")])], by(V1_1)),
@@ -215,15 +215,15 @@ fn a_binary_header_may_tell_of_tls() {
         (vec![ssl(1, &[version(b"TLSv1.4")])], unknown),
         (vec![ssl(1, &[version(b"tlsv1.3")])], unknown),
         // Not by TLS.
-        (vec![ssl(0, &[])], None),
-        (vec![ssl(0, &[version(b"TLSv1.3")])], None),
-        (vec![ssl(6, &[version(b"TLSv1.3")])], None),
-        (vec![ssl(1, &[version(b"SSLv3")])], None),
-        (vec![ssl(1, &[version(b"SSLv2")])], None),
-        (vec![version(b"TLSv1.3")], None),
+        (vec![ssl(0, &[])], Leg::Plain),
+        (vec![ssl(0, &[version(b"TLSv1.3")])], Leg::Plain),
+        (vec![ssl(6, &[version(b"TLSv1.3")])], Leg::Plain),
+        (vec![ssl(1, &[version(b"SSLv3")])], Leg::Plain),
+        (vec![ssl(1, &[version(b"SSLv2")])], Leg::Plain),
+        (vec![version(b"TLSv1.3")], Leg::Unsaid),
     ] {
         let header = with_tlvs(&tlvs);
-        assert_eq!(parse(&header), complete("192.0.2.7", tls, header.len()), "{tlvs:02x?}");
+        assert_eq!(parse(&header), complete("192.0.2.7", leg, header.len()), "{tlvs:02x?}");
     }
 
     use InvalidHeader::{RepeatedTlv, Tlv, TlvLength};
@@ -239,7 +239,7 @@ fn a_binary_header_may_tell_of_tls() {
     }
     // Nothing is believed of a connection of the proxy's own.
     let local = binary(LOCAL, TCP4, &[FOUR, &ssl(1, &[version(b"TLSv1.3")])].concat());
-    assert_eq!(parse(&local), complete(OWN, None, local.len()));
+    assert_eq!(parse(&local), complete(OWN, Leg::Unsaid, local.len()));
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn a_checksum_is_verified() {
         [(&others[..0], &others[..0]), (&others[..], &[]), (&[], &others), (&others[..1], &others[1..])]
     {
         let header = with_checksum(before, after);
-        assert_eq!(parse(&header), complete("192.0.2.7", None, header.len()), "{header:02x?}");
+        assert_eq!(parse(&header), complete("192.0.2.7", Leg::Unsaid, header.len()), "{header:02x?}");
         // Before the addresses a flaw may make it one that says nothing, or one that is not whole yet. One in the
         // checksum's own type hides it.
         let own_type = header.len() - after.concat().len() - 7;
@@ -258,7 +258,7 @@ fn a_checksum_is_verified() {
             broken[at] ^= 0x01;
             let says_nothing = parse(&broken).is_ok_and(|reading| match reading {
                 Reading::Complete { header, .. } => {
-                    !matches!(header.source, Source::Address(_)) && header.tls.is_none()
+                    !matches!(header.source, Source::Address(_)) && header.leg == Leg::Unsaid
                 }
                 Reading::Partial => true,
             });
@@ -285,8 +285,8 @@ fn what_haproxy_sends_is_understood() {
         \x01\x00\x08http/1.1\x05\x00\x00 \x00-\x01\x00\x00\x00\x00!\x00\x07TLSv1.2\
         #\x00\x1bECDHE-RSA-AES256-GCM-SHA384GET / HTTP/1.1\r\n";
     for (bytes, version, length) in [(h2, TlsVersion::V1_3, h2.len()), (http1, TlsVersion::V1_2, http1.len() - 16)] {
-        let tls = Some(ClientTls { version: Some(version) });
-        assert_eq!(parse(bytes), complete("127.0.0.1", tls, length));
+        let leg = Leg::Tls(ClientTls { version: Some(version) });
+        assert_eq!(parse(bytes), complete("127.0.0.1", leg, length));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use super::{Header, InvalidHeader, Reading, Source};
+use super::{Header, InvalidHeader, Leg, Reading, Source};
 
 /// What a line begins with.
 pub(super) const PREFIX: &[u8] = b"PROXY ";
@@ -35,7 +35,7 @@ fn read_line(line: &str) -> Result<Header, InvalidHeader> {
         ["PROXY", "TCP6", addresses @ ..] => Source::Address(source::<Ipv6Addr>(line, addresses)?),
         _ => return Err(InvalidHeader::Line(line.to_owned())),
     };
-    Ok(Header { source, tls: None })
+    Ok(Header { source, leg: Leg::Unsaid })
 }
 
 /// The source's address. What is said of the destination is of no use here, and still must be right.

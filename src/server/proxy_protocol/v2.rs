@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Header, InvalidHeader, MAX_LENGTH, Reading, Source};
+use super::{Header, InvalidHeader, Leg, MAX_LENGTH, Reading, Source};
 use crate::layer::{ClientTls, TlsVersion};
 use crate::s3::checksum::{ChecksumAlgorithm, Hasher};
 
@@ -50,7 +50,7 @@ fn proxied(family: u8, whole: &[u8], block: &[u8]) -> Result<Header, InvalidHead
         (_, transport @ 0x3..) => return Err(InvalidHeader::Transport(transport)),
         (family @ 0x4.., _) => return Err(InvalidHeader::Family(family)),
         // The sender knows no addresses, or none that we would. Nobody says where TLVs would begin.
-        (0x0, _) | (_, 0x0) => return Ok(Header { source: Source::Unknown, tls: None }),
+        (0x0, _) | (_, 0x0) => return Ok(Header { source: Source::Unknown, leg: Leg::Unsaid }),
         // By UDP a proxy is called with HTTP/3, and then says so.
         (0x1, 0x1..) => {
             let (source, tlvs) = source::<4>(block).ok_or_else(no_room)?;
@@ -62,8 +62,8 @@ fn proxied(family: u8, whole: &[u8], block: &[u8]) -> Result<Header, InvalidHead
         }
         (0x3, 0x1..) => (Source::Unknown, block.get(UNIX_ADDRESSES..).ok_or_else(no_room)?),
     };
-    let tls = read_tlvs(whole, tlvs)?;
-    Ok(Header { source, tls })
+    let leg = read_tlvs(whole, tlvs)?;
+    Ok(Header { source, leg })
 }
 
 /// The first of two addresses of so many bytes, and what follows them and their ports.
@@ -73,8 +73,8 @@ fn source<const N: usize>(block: &[u8]) -> Option<([u8; N], &[u8])> {
 }
 
 /// The last bytes of `whole` are `tlvs`.
-fn read_tlvs(whole: &[u8], tlvs: &[u8]) -> Result<Option<ClientTls>, InvalidHeader> {
-    let (mut tls, mut checked, mut rest) = (None, false, tlvs);
+fn read_tlvs(whole: &[u8], tlvs: &[u8]) -> Result<Leg, InvalidHeader> {
+    let (mut leg, mut checked, mut rest) = (None, false, tlvs);
     while let Some(Tlv { kind, value, following }) = Tlv::first(rest)? {
         match kind {
             TYPE_CRC32C if checked => return Err(InvalidHeader::RepeatedTlv(kind)),
@@ -82,14 +82,14 @@ fn read_tlvs(whole: &[u8], tlvs: &[u8]) -> Result<Option<ClientTls>, InvalidHead
                 check(whole, value, following.len())?;
                 checked = true;
             }
-            TYPE_SSL if tls.is_some() => return Err(InvalidHeader::RepeatedTlv(kind)),
-            TYPE_SSL => tls = Some(read_ssl(value)?),
+            TYPE_SSL if leg.is_some() => return Err(InvalidHeader::RepeatedTlv(kind)),
+            TYPE_SSL => leg = Some(read_ssl(value)?),
             // Of no interest here: ALPN, the server's name, padding, names for the connection, what senders add of their own.
             _ => {}
         }
         rest = following;
     }
-    Ok(tls.flatten())
+    Ok(leg.unwrap_or_default())
 }
 
 /// The checksum is over the whole header with zeros in its own place, which `following` bytes come after.
@@ -105,7 +105,7 @@ fn check(whole: &[u8], value: &[u8], following: usize) -> Result<(), InvalidHead
     if stated == computed { Ok(()) } else { Err(InvalidHeader::Checksum { stated, computed }) }
 }
 
-fn read_ssl(value: &[u8]) -> Result<Option<ClientTls>, InvalidHeader> {
+fn read_ssl(value: &[u8]) -> Result<Leg, InvalidHeader> {
     let too_short = InvalidHeader::TlvLength { kind: TYPE_SSL, length: value.len() };
     let ([client, ..], mut rest) = value.split_first_chunk::<5>().ok_or(too_short)?;
     let mut name = None;
@@ -116,12 +116,12 @@ fn read_ssl(value: &[u8]) -> Result<Option<ClientTls>, InvalidHeader> {
         rest = following;
     }
     if client & CLIENT_SSL == 0 {
-        return Ok(None);
+        return Ok(Leg::Plain);
     }
     Ok(match name {
         // They have been broken for long; who relies on a client that came by TLS does not mean these.
-        Some(b"SSLv2" | b"SSLv3") => None,
-        name => Some(ClientTls { version: name.and_then(version) }),
+        Some(b"SSLv2" | b"SSLv3") => Leg::Plain,
+        name => Leg::Tls(ClientTls { version: name.and_then(version) }),
     })
 }
 
