@@ -100,6 +100,8 @@ impl Watch {
         .map_err(failed)?;
         let mut directories = Directories { watcher, watched: Vec::new() };
         directories.add(&*target).map_err(failed)?;
+        // What changed since it was read, and before it was watched, is seen by a first look.
+        let _ = wake.try_send(());
         let ended = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&ended);
         std::thread::Builder::new()

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use portcullis::server::tls::Certificates;
+
 use super::load::load;
 use super::{Failure, terminal};
 
@@ -15,6 +17,10 @@ pub(crate) fn run(config: &Path) -> Result<(), Failure> {
     terminal::print(format_args!("{}: ok", config.display()));
     let identities = loaded.identities.path().display();
     terminal::print(format_args!("{identities}: ok, {}, {}", count(accounts, "account"), count(keys, "access key")));
+    for served in loaded.certificates.iter().flat_map(Certificates::served) {
+        let names = if served.names.is_empty() { "no host".to_owned() } else { served.names.join(", ") };
+        terminal::print(format_args!("{}: ok, for {names}, until {}", served.file, served.expiry()));
+    }
     Ok(())
 }
 

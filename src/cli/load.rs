@@ -1,9 +1,12 @@
-//! Loads the configuration and the identities it names, or tells all that is wrong with both.
+//! Loads the configuration and what it names, identities and certificates, or tells all that is wrong with them.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use portcullis::config::{self, Problem, Settings};
 use portcullis::identity::file::IdentityFile;
+use portcullis::server;
+use portcullis::server::tls::Certificates;
 
 use super::{Failure, terminal};
 
@@ -12,27 +15,33 @@ use super::{Failure, terminal};
 pub(crate) struct Loaded {
     pub(crate) settings: Settings,
     pub(crate) identities: IdentityFile,
+    /// None where TLS is not ended here.
+    pub(crate) certificates: Option<Certificates>,
     pub(crate) warnings: Vec<Problem>,
 }
 
-/// Loads the file `config`. Problems of either file are said here, those of both in one go.
+/// Loads the file `config`. Problems of any file are said here, those of all in one go.
 pub(crate) fn load(config: &Path) -> Result<Loaded, Failure> {
     let loaded = config::load(config);
     let identities = match &loaded {
         Ok(loaded) => Some(IdentityFile::load(&loaded.settings.identity.file)),
         Err(invalid) => invalid.identity_file.as_deref().map(IdentityFile::load),
     };
-    match (loaded, identities) {
-        (Ok(loaded), Some(Ok(identities))) => {
+    let certificates = loaded.as_ref().map_or(Ok(None), |loaded| server::certificates(&loaded.settings));
+    match (loaded, identities, certificates) {
+        (Ok(loaded), Some(Ok(identities)), Ok(certificates)) => {
             let mut warnings = loaded.warnings.clone();
             warnings.extend(loaded.undeclared_accounts(|id| identities.account(id).is_some()));
             warnings.extend(identities.warnings());
-            Ok(Loaded { settings: loaded.settings, identities, warnings })
+            warnings.extend(certificates.iter().flat_map(|certificates| certificates.warnings(SystemTime::now())));
+            Ok(Loaded { settings: loaded.settings, identities, certificates, warnings })
         }
-        (loaded, identities) => {
+        (loaded, identities, certificates) => {
             let config_problems = loaded.err().map(|invalid| invalid.problems);
             let identity_problems = identities.and_then(Result::err);
-            for problem in config_problems.iter().chain(&identity_problems).flatten() {
+            let certificate_problems = certificates.err();
+            let problems = config_problems.iter().chain(&identity_problems).chain(&certificate_problems);
+            for problem in problems.flatten() {
                 terminal::error(problem);
             }
             Err(Failure::Reported)

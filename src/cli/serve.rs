@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use portcullis::server;
+use portcullis::server::Server;
+use portcullis::server::tls::Certificates;
 
 use super::load::{Loaded, load};
 use super::{Failure, signals, terminal};
 
 /// Serves what the file `config` says.
 pub(crate) fn run(config: &Path) -> Result<(), Failure> {
-    let Loaded { settings, identities, warnings } = load(config)?;
+    let Loaded { settings, identities, certificates: _, warnings } = load(config)?;
     for warning in &warnings {
         terminal::warning(warning);
     }
@@ -18,14 +19,18 @@ pub(crate) fn run(config: &Path) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| failed(&error))?;
     runtime.block_on(async {
         let identities = Arc::new(identities);
-        // Without a watch the file still counts, and SIGHUP re-reads it.
+        let hangups = signals::hangups().map_err(|error| failed(&error))?;
+        let stop = signals::stop().map_err(|error| failed(&error))?;
+        // Without a watch the files still count, and SIGHUP re-reads them.
         let watch = identities.watch();
-        if let Err(error) = &watch {
+        let server = Server::bind(settings, Arc::clone(&identities)).await.map_err(|error| failed(&error))?;
+        let certificates = server.certificates().cloned();
+        let certificates_watch = certificates.as_ref().map(Certificates::watch).transpose();
+        for error in [watch.as_ref().err(), certificates_watch.as_ref().err()].into_iter().flatten() {
             terminal::warning(error);
         }
-        signals::reload_at_hangup(Arc::clone(&identities)).map_err(|error| failed(&error))?;
-        let stop = signals::stop().map_err(|error| failed(&error))?;
-        server::serve(settings, identities, stop).await.map_err(|error| failed(&error))
+        signals::reload_at_each(hangups, identities, certificates);
+        server.run(stop).await.map_err(|error| failed(&error))
     })
 }
 

@@ -3,9 +3,12 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use portcullis::config::Problems;
 use portcullis::identity::file::IdentityFile;
-use tokio::signal::unix::{SignalKind, signal};
+use portcullis::server::tls::Certificates;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The exit code of a program that was interrupted, as shells give it.
 const INTERRUPTED: i32 = 130;
@@ -38,25 +41,40 @@ pub(crate) fn hangup() -> io::Result<impl Future<Output = ()> + Send + 'static> 
     })
 }
 
-/// Re-reads the identities at every SIGHUP.
-pub(crate) fn reload_at_hangup(identities: Arc<IdentityFile>) -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
+/// From here on SIGHUP does not end the process. What comes before [`reload_at_each`] is not lost.
+pub(crate) fn hangups() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
+
+/// Re-reads the identities and the certificates at every SIGHUP.
+pub(crate) fn reload_at_each(
+    mut hangups: Signal,
+    identities: Arc<IdentityFile>,
+    certificates: Option<Arc<Certificates>>,
+) {
     tokio::spawn(async move {
-        let path = identities.path().display().to_string();
-        while hangup.recv().await.is_some() {
+        while hangups.recv().await.is_some() {
             let identities = Arc::clone(&identities);
-            // Reading files blocks.
-            match tokio::task::spawn_blocking(move || identities.reload()).await {
-                Ok(Ok(())) => tracing::info!(file = %path, "identities re-read"),
-                Ok(Err(problems)) => {
-                    tracing::error!(
-                        file = %path,
-                        "the new identities are refused; the old ones stay in force:\n{problems}"
-                    );
-                }
-                Err(error) => tracing::error!(file = %path, %error, "the identities could not be re-read"),
+            let path = identities.path().display().to_string();
+            reload("identities", &path, move || identities.reload()).await;
+            let Some(certificates) = certificates.clone() else { continue };
+            let path = certificates.path().display().to_string();
+            let reloaded = Arc::clone(&certificates);
+            reload("certificates", &path, move || reloaded.reload()).await;
+            for warning in certificates.warnings(SystemTime::now()) {
+                tracing::warn!("{warning}");
             }
         }
     });
-    Ok(())
+}
+
+async fn reload(what: &str, path: &str, read: impl FnOnce() -> Result<(), Problems> + Send + 'static) {
+    // Reading files blocks.
+    match tokio::task::spawn_blocking(read).await {
+        Ok(Ok(())) => tracing::info!(file = %path, "{what} re-read"),
+        Ok(Err(problems)) => {
+            tracing::error!(file = %path, "the new {what} are refused; the old ones stay in force:\n{problems}");
+        }
+        Err(error) => tracing::error!(file = %path, %error, "the {what} could not be re-read"),
+    }
 }

@@ -8,9 +8,9 @@ use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use super::settings::{
-    AdminSettings, AuditTarget, Enforcement, IdentitySettings, LimitSettings, ListenSettings, LogFormat, LogSettings,
-    OwnershipSettings, OwnershipSource, PolicyHandler, PolicySettings, Settings, StoreSettings, StoreUrl, UpstreamAuth,
-    UpstreamSettings,
+    AdminSettings, AuditTarget, CertificateSettings, ClientAuth, Enforcement, IdentitySettings, LimitSettings,
+    ListenSettings, LogFormat, LogSettings, OwnershipSettings, OwnershipSource, PolicyHandler, PolicySettings,
+    Settings, StoreSettings, StoreUrl, TlsSettings, UpstreamAuth, UpstreamSettings,
 };
 use super::upstream;
 use crate::auth::admin_token::AdminToken;
@@ -72,11 +72,59 @@ fn listen(mut table: Table<'_, '_>) -> ListenSettings {
         }
         None => false,
     };
-    if let Some(value) = table.take("tls") {
-        value.problem(&format!("{NOT_YET}: let what stands in front end TLS"));
-    }
+    let tls = tls(&mut table);
     table.finish();
-    ListenSettings { addresses, domains, trusted_proxies, proxy_protocol }
+    ListenSettings { addresses, domains, trusted_proxies, proxy_protocol, tls }
+}
+
+/// The keys of `[listen]` about TLS. Whether the files are good is for whoever reads them.
+fn tls(table: &mut Table<'_, '_>) -> Option<TlsSettings> {
+    #[derive(Clone, Copy)]
+    enum Asked {
+        Optional,
+        Required,
+    }
+    let reader = table.reader();
+    let file = |value: Value<'_, '_>| Some(reader.resolve(&value.parse(file_name)?));
+    let value = table.take("tls");
+    let is_there = value.is_some();
+    let certificates = value.map_or_else(Vec::new, |value| {
+        if value.is_empty_list() {
+            value.problem("names no certificate");
+        }
+        let mut certificates = Vec::new();
+        for mut entry in value.one_or_list().into_iter().filter_map(Value::table) {
+            let at = entry.at();
+            let cert = entry.require("cert").and_then(file);
+            let key = entry.require("key").and_then(file);
+            entry.finish();
+            let Some((cert, key)) = cert.zip(key) else { continue };
+            let certificate = CertificateSettings { cert, key };
+            if certificates.contains(&certificate) {
+                reader.problem(at, "`listen.tls`: is there twice".to_owned());
+            }
+            certificates.push(certificate);
+        }
+        certificates
+    });
+    let ca = table.take("client_ca");
+    let auth = table.take("client_auth");
+    if !is_there {
+        for value in [&ca, &auth].into_iter().flatten() {
+            value.problem("needs `listen.tls`");
+        }
+    } else if let (None, Some(auth)) = (&ca, &auth) {
+        auth.problem("needs `listen.client_ca`: the certificates of those who sign the clients'");
+    }
+    let words = [("optional", Asked::Optional), ("required", Asked::Required)];
+    let asked = auth.and_then(|value| value.choice(&words));
+    let client_auth = match (ca.and_then(file), asked) {
+        (None, _) => ClientAuth::Off,
+        (Some(ca), Some(Asked::Optional)) => ClientAuth::Optional(ca),
+        // Who names an authority means that it counts.
+        (Some(ca), Some(Asked::Required) | None) => ClientAuth::Required(ca),
+    };
+    is_there.then_some(TlsSettings { certificates, client_auth })
 }
 
 /// Reads `[admin]`; `taken` are the addresses of the data listener.
@@ -172,8 +220,7 @@ fn store(mut table: Table<'_, '_>) -> StoreSettings {
 }
 
 fn identity(mut table: Table<'_, '_>) -> IdentitySettings {
-    let path = |text: &str| if text.is_empty() { Err("names no file".to_owned()) } else { Ok(text.to_owned()) };
-    let file = table.take("file").and_then(|value| value.parse(path));
+    let file = table.take("file").and_then(|value| value.parse(file_name));
     let file = table.reader().resolve(file.as_deref().unwrap_or("identities.toml"));
     table.finish();
     IdentitySettings { file }
@@ -290,6 +337,10 @@ pub(super) fn each_once<T: PartialEq>(
         }
     }
     results
+}
+
+fn file_name(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("names no file".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 /// Twelve digits.

@@ -45,6 +45,37 @@ pub struct ListenSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether every connection must begin with a PROXY header.
     pub proxy_protocol: bool,
+    /// How TLS is ended here; none where connections come without.
+    pub tls: Option<TlsSettings>,
+}
+
+/// How TLS is ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// At least one, none twice; the first is for clients that ask for no name of the others.
+    pub certificates: Vec<CertificateSettings>,
+    /// Whether clients show certificates of their own.
+    pub client_auth: ClientAuth,
+}
+
+/// The files of one certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateSettings {
+    /// The certificate, and the chain after it.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Whether clients show certificates of their own; with the file of the authorities whose certificates are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// They are not asked.
+    Off,
+    /// They may; one that is no good is refused.
+    Optional(PathBuf),
+    /// They must.
+    Required(PathBuf),
 }
 
 /// The listener for probes, metrics and the operator.

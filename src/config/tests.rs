@@ -3,7 +3,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::settings::{
-    AuditTarget, Endpoint, Enforcement, LogFormat, OwnershipSource, PolicyHandler, StoreUrl, UpstreamAuth,
+    AuditTarget, CertificateSettings, ClientAuth, Endpoint, Enforcement, LogFormat, OwnershipSource, PolicyHandler,
+    StoreUrl, TlsSettings, UpstreamAuth,
 };
 use super::{InvalidConfig, Loaded, load_admin, parse};
 use crate::policy::AccountId;
@@ -36,6 +37,7 @@ fn the_upstream_is_all_a_file_needs() {
     assert_eq!(settings.listen.domains, ["s3.localhost"]);
     assert!(settings.listen.trusted_proxies.is_empty());
     assert!(!settings.listen.proxy_protocol);
+    assert_eq!(settings.listen.tls, None);
     assert_eq!(settings.admin.unwrap().address, "127.0.0.1:9001".parse().unwrap());
     assert_eq!(settings.upstream.endpoints, [Endpoint::Http("http://127.0.0.1:3900".parse().unwrap())]);
     assert_eq!(settings.upstream.region, "us-east-1");
@@ -85,6 +87,9 @@ address = ["0.0.0.0:80", "[::]:80"]
 domains = ["S3.Example.com"]
 trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
 proxy_protocol = true
+tls = [{ cert = "tls.crt", key = "tls.key" }, { cert = "/run/b.pem", key = "/run/b.pem" }]
+client_ca = "ca.crt"
+client_auth = "optional"
 [admin]
 address = ""
 [upstream]
@@ -130,6 +135,15 @@ audit = "audit.log"
     assert_eq!(settings.listen.domains, ["s3.example.com"]);
     assert_eq!(settings.listen.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
     assert!(settings.listen.proxy_protocol);
+    let tls = settings.listen.tls.unwrap();
+    assert_eq!(
+        tls.certificates,
+        [
+            CertificateSettings { cert: "/etc/portcullis/tls.crt".into(), key: "/etc/portcullis/tls.key".into() },
+            CertificateSettings { cert: "/run/b.pem".into(), key: "/run/b.pem".into() },
+        ]
+    );
+    assert_eq!(tls.client_auth, ClientAuth::Optional("/etc/portcullis/ca.crt".into()));
     assert_eq!(settings.admin, None);
     let endpoints = ["https://store.example:8443/", "https://store-2.example"];
     assert_eq!(settings.upstream.endpoints, endpoints.map(|endpoint| Endpoint::Http(endpoint.parse().unwrap())));
@@ -194,7 +208,7 @@ level = "loud"
             "4:28: `listen.domains`: expected a string, found an integer",
             "5:20: `listen.trusted_proxies`: `10.0.0.0/33` is not a network such as 10.0.0.0/8 or fd00::/8",
             "6:18: `listen.proxy_protocol`: expected true or false, found a string",
-            "7:1: `listen.tls`: is not available in this release: let what stands in front end TLS",
+            "7:1: `listen.tls.key`: is required",
             "10:11: `admin.address`: `127.0.0.1:9000` is taken by `listen.address`: probes never share the data port",
             "12:28: `upstream.endpoints`: some are `http` and some `https`: they are one store, and all must be the same",
             "12:43: `upstream.endpoints`: is there twice",
@@ -216,6 +230,64 @@ level = "loud"
             "28:2: `logs`: unknown key (did you mean `log`?)",
         ]
     );
+}
+
+#[test]
+fn tls_is_one_certificate_or_several() {
+    let file = |name: &str| Path::new("/etc/portcullis").join(name);
+    let pair =
+        |name: &str| CertificateSettings { cert: file(&format!("{name}.crt")), key: file(&format!("{name}.key")) };
+    for (keys, certificates, client_auth) in [
+        (r#"tls = { cert = "a.crt", key = "a.key" }"#, vec![pair("a")], ClientAuth::Off),
+        (r#"tls = [{ cert = "a.crt", key = "a.key" }]"#, vec![pair("a")], ClientAuth::Off),
+        (
+            r#"tls = [{ cert = "b.crt", key = "b.key" }, { cert = "a.crt", key = "a.key" }]"#,
+            vec![pair("b"), pair("a")],
+            ClientAuth::Off,
+        ),
+        ("[listen.tls]\ncert = \"a.crt\"\nkey = \"a.key\"", vec![pair("a")], ClientAuth::Off),
+        (
+            "client_ca = \"ca.crt\"\n[[listen.tls]]\ncert = \"a.crt\"\nkey = \"a.key\"",
+            vec![pair("a")],
+            ClientAuth::Required(file("ca.crt")),
+        ),
+        (
+            "tls = { cert = \"a.crt\", key = \"a.key\" }\nclient_ca = \"ca.crt\"\nclient_auth = \"required\"",
+            vec![pair("a")],
+            ClientAuth::Required(file("ca.crt")),
+        ),
+        (
+            "tls = { cert = \"a.crt\", key = \"a.key\" }\nclient_ca = \"ca.crt\"\nclient_auth = \"optional\"",
+            vec![pair("a")],
+            ClientAuth::Optional(file("ca.crt")),
+        ),
+    ] {
+        let tls = read(&format!("{ENDPOINT}[listen]\n{keys}\n")).unwrap().settings.listen.tls;
+        assert_eq!(tls, Some(TlsSettings { certificates, client_auth }), "{keys}");
+    }
+    let pair = r#"{ cert = "a.crt", key = "a.key" }"#;
+    for (keys, expected) in [
+        ("tls = true".to_owned(), "4:7: `listen.tls`: expected a table, found a boolean"),
+        ("tls = []".to_owned(), "4:7: `listen.tls`: names no certificate"),
+        (format!("tls = [{pair}, {pair}]"), "4:43: `listen.tls`: is there twice"),
+        (format!("tls = [{pair}, \"b.pem\"]"), "4:43: `listen.tls`: expected a table, found a string"),
+        (r#"tls = { key = "a.key" }"#.to_owned(), "4:7: `listen.tls.cert`: is required"),
+        (r#"tls = { cert = "", key = "a.key" }"#.to_owned(), "4:16: `listen.tls.cert`: names no file"),
+        (r#"tls = { cert = "a", key = 7 }"#.to_owned(), "4:27: `listen.tls.key`: expected a string, found an integer"),
+        (r#"tls = { cert = "a", key = "a", ca = "b" }"#.to_owned(), "4:32: `listen.tls.ca`: unknown key"),
+        ("client_ca = \"ca.crt\"".to_owned(), "4:13: `listen.client_ca`: needs `listen.tls`"),
+        ("client_auth = \"required\"".to_owned(), "4:15: `listen.client_auth`: needs `listen.tls`"),
+        (
+            format!("tls = {pair}\nclient_auth = \"required\""),
+            "5:15: `listen.client_auth`: needs `listen.client_ca`: the certificates of those who sign the clients'",
+        ),
+        (
+            format!("tls = {pair}\nclient_ca = \"ca.crt\"\nclient_auth = \"none\""),
+            "6:15: `listen.client_auth`: `none` is not one of `optional`, `required`",
+        ),
+    ] {
+        assert_eq!(problems(&format!("{ENDPOINT}[listen]\n{keys}\n")), [expected], "{keys}");
+    }
 }
 
 #[test]

@@ -140,14 +140,28 @@ impl Drop for Busy {
     }
 }
 
-/// A socket whose traffic is noted.
+/// A connection of which is noted what is read, which must be what the client said and nothing else: with TLS, what is
+/// inside of it, for TLS has messages of its own.
 #[derive(Debug)]
-pub(crate) struct Watched<T> {
+pub(crate) struct WatchedReads<T> {
+    connection: T,
+    activity: Arc<Activity>,
+}
+
+/// A socket of which is noted whether it can be written to: with TLS, the one below it, for TLS has buffers of its own.
+#[derive(Debug)]
+pub(crate) struct WatchedWrites<T> {
     socket: T,
     activity: Arc<Activity>,
 }
 
-impl<T> Watched<T> {
+impl<T> WatchedReads<T> {
+    pub(crate) fn new(connection: T, activity: Arc<Activity>) -> Self {
+        Self { connection, activity }
+    }
+}
+
+impl<T> WatchedWrites<T> {
     pub(crate) fn new(socket: T, activity: Arc<Activity>) -> Self {
         Self { socket, activity }
     }
@@ -158,10 +172,10 @@ impl<T> Watched<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for WatchedReads<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let result = ready!(Pin::new(&mut self.socket).poll_read(cx, buf));
+        let result = ready!(Pin::new(&mut self.connection).poll_read(cx, buf));
         if buf.filled().len() > before {
             self.activity.read();
         }
@@ -169,7 +183,39 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for WatchedReads<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.connection.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_shutdown(cx)
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for WatchedWrites<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for WatchedWrites<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(cx, buf);
         self.note(written)

@@ -11,6 +11,7 @@ use super::client_address::TrustedProxies;
 use super::frontend::{Frontend, FrontendSettings};
 use super::listener::ListenerSettings;
 use super::stack::{StackSettings, stack};
+use super::tls::{CertificateFiles, ClientAuth, TlsFiles};
 use super::{ServeError, Server};
 use crate::admin::api::AdminApi;
 use crate::admin::health::{Check, Health};
@@ -48,6 +49,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
     let _ = logging::init(logging_settings(&settings.log));
     metrics::install();
     let audit = Arc::new(AuditLog::open(audit_target(&settings.log)).map_err(ServeError::Audit)?);
+    let certificates = super::certificates(&settings).map_err(ServeError::Certificates)?.map(Arc::new);
     // INVARIANT: `config` took these for domains already.
     let domains = Domains::parse(&settings.listen.domains).unwrap_or_default();
     let upstream = upstream(&settings.upstream, &domains, &identities).await?;
@@ -108,6 +110,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
             idle_timeout: limits.idle_timeout,
             trusted_proxies: TrustedProxies::new(settings.listen.trusted_proxies),
             proxy_protocol: settings.listen.proxy_protocol,
+            tls: certificates.clone(),
         },
         admin,
         drain_timeout: limits.drain_timeout,
@@ -119,6 +122,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
     Ok(Server {
         addresses: frontend.local_addrs(),
         admin: frontend.admin_addr(),
+        certificates,
         run: Box::new(move |shutdown| {
             Box::pin(async move {
                 let drained = frontend.run(shutdown).await;
@@ -260,6 +264,19 @@ fn health(control: Arc<ControlClient>, store: &RedbStore) -> Health {
         Box::pin(async move { control.reachable().await.map_err(|error| error.to_string()) })
     });
     Health::new([("store", policies), ("upstream", upstream)])
+}
+
+pub(super) fn tls_files(tls: &settings::TlsSettings) -> TlsFiles {
+    let files =
+        |files: &settings::CertificateSettings| CertificateFiles { cert: files.cert.clone(), key: files.key.clone() };
+    TlsFiles {
+        certificates: tls.certificates.iter().map(files).collect(),
+        client_auth: match &tls.client_auth {
+            settings::ClientAuth::Off => ClientAuth::Off,
+            settings::ClientAuth::Optional(ca) => ClientAuth::Optional(ca.clone()),
+            settings::ClientAuth::Required(ca) => ClientAuth::Required(ca.clone()),
+        },
+    }
 }
 
 fn logging_settings(log: &LogSettings) -> LoggingSettings {

@@ -104,7 +104,8 @@ where
     }
 }
 
-/// Few connections, and none that lasts. Probes come from nearby: no balancer puts a PROXY header in front of them.
+/// Few connections, and none that lasts. Probes come from nearby: no balancer puts a PROXY header in front of them, and
+/// they need no TLS.
 fn admin_listener(address: SocketAddr, data: &ListenerSettings) -> ListenerSettings {
-    ListenerSettings { addresses: vec![address], max_connections: 64, proxy_protocol: false, ..data.clone() }
+    ListenerSettings { addresses: vec![address], max_connections: 64, proxy_protocol: false, tls: None, ..data.clone() }
 }

@@ -1,4 +1,4 @@
-//! Accepts clients: HTTP/1.1 and HTTP/2 without TLS (prior knowledge) on the same ports.
+//! Accepts clients: HTTP/1.1 and HTTP/2 on the same ports, by TLS (ALPN) or without (prior knowledge).
 
 use std::fmt;
 use std::io;
@@ -21,12 +21,14 @@ use tokio::time::{Sleep, sleep, sleep_until};
 use tower::ServiceExt;
 use tower_service::Service;
 
-use super::activity::{Activity, Busy, Stale, Watched};
+use super::activity::{Activity, Busy, Stale, WatchedReads, WatchedWrites};
 use super::body::{Continuation, Guarded, Inbound};
 use super::caller::Caller;
 use super::client_address::TrustedProxies;
 use super::proxy_protocol::{self, Header};
 use super::shutdown::{Phase, Running};
+use super::tls::{Certificates, handshake};
+use super::transport::Transport;
 use crate::layer::BoxError;
 use crate::layer::PeerAddress;
 
@@ -37,8 +39,8 @@ pub struct ListenerSettings {
     pub addresses: Vec<SocketAddr>,
     /// Connections at once; further ones wait in the system's queue.
     pub max_connections: usize,
-    /// How long a request's header may take, from its first byte, or from the connection's start for the first one and
-    /// the PROXY header before it.
+    /// How long a request's header may take, from its first byte, or from the connection's start for the first one, the
+    /// PROXY header and the TLS handshake before it.
     pub request_header_timeout: Duration,
     /// How long a connection may be without a request, and a client without reading what it asked for.
     pub idle_timeout: Duration,
@@ -46,6 +48,8 @@ pub struct ListenerSettings {
     pub trusted_proxies: TrustedProxies,
     /// Whether every connection must begin with a PROXY header, of whomever; without one it is closed.
     pub proxy_protocol: bool,
+    /// The certificates that TLS is ended with, after the PROXY header; none where connections come without.
+    pub tls: Option<Arc<Certificates>>,
 }
 
 /// An address cannot be listened on.
@@ -164,20 +168,29 @@ async fn serve_connection<S, ResB>(
     let activity = Activity::new(settings.request_header_timeout, settings.idle_timeout);
     let mut timer = pin!(sleep_until(tokio::time::Instant::now() + settings.request_header_timeout));
     let header = if settings.proxy_protocol {
-        match proxy_header(&mut stream, peer, &activity, timer.as_mut(), &mut running).await {
+        match before_requests(proxy_protocol::read(&mut stream), peer, timer.as_mut(), &mut running).await {
             Some(header) => header,
             None => return,
         }
     } else {
         Header::default()
     };
-    let watched = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+    let (transport, tls) = if let Some(certificates) = &settings.tls {
+        let handshake = handshake(stream, certificates.config(), &activity);
+        match before_requests(handshake, peer, timer.as_mut(), &mut running).await {
+            Some((stream, tls)) => (Transport::Tls(Box::new(stream)), Some(tls)),
+            None => return,
+        }
+    } else {
+        (Transport::Plain(WatchedWrites::new(stream, Arc::clone(&activity))), None)
+    };
+    let watched = TokioIo::new(WatchedReads::new(transport, Arc::clone(&activity)));
     let mut server = auto::Builder::new(TokioExecutor::new());
     // A client may close its sending half once it has sent its request. `Activity` keeps the time.
     server.http1().half_close(true).header_read_timeout(None);
     let requests = Arc::clone(&activity);
     let trusted = settings.trusted_proxies.clone();
-    let caller = Caller::new(&trusted, peer.ip(), &header, None);
+    let caller = Caller::new(&trusted, peer.ip(), &header, tls);
     let serve = service_fn(move |mut request: Request<Incoming>| {
         let client = caller.client(&trusted, request.headers());
         request.extensions_mut().insert(PeerAddress(client));
@@ -220,23 +233,22 @@ async fn serve_connection<S, ResB>(
     }
 }
 
-/// The PROXY header that a connection begins with; none where the connection is to be closed.
-async fn proxy_header(
-    stream: &mut TcpStream,
+/// What comes before requests; none where the connection is to be closed. `timer` runs from the connection's start.
+async fn before_requests<T, E: fmt::Display>(
+    begun: impl Future<Output = Result<T, E>>,
     peer: SocketAddr,
-    activity: &Activity,
     timer: Pin<&mut Sleep>,
     running: &mut Running,
-) -> Option<Header> {
+) -> Option<T> {
     tokio::select! {
         biased;
-        header = proxy_protocol::read(stream) => match header {
-            Ok(header) => return Some(header),
+        begun = begun => match begun {
+            Ok(begun) => return Some(begun),
             Err(error) => tracing::debug!(%peer, %error, "a client's connection is closed"),
         },
         // Nobody has asked for anything yet.
         () = running.reached(Phase::Draining) => {}
-        why = activity.stale(timer) => tracing::debug!(%peer, ?why, "a client's connection is closed"),
+        () = timer => tracing::debug!(%peer, why = ?Stale::HeaderTimeout, "a client's connection is closed"),
     }
     None
 }

@@ -13,6 +13,8 @@ pub mod proxy_protocol;
 mod rescue;
 pub mod shutdown;
 pub mod stack;
+pub mod tls;
+mod transport;
 
 use std::fmt;
 use std::future::Future;
@@ -21,13 +23,14 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::config::Settings;
+use crate::config::{Problems, Settings};
 use crate::identity::file::IdentityFile;
 use crate::store::redb::OpenError as StoreOpenError;
 use crate::telemetry::audit::OpenError as AuditOpenError;
 use crate::upstream::{EmbeddedError, InvalidEndpoint, TlsError};
 use listener::BindError;
 use shutdown::Drained;
+use tls::Certificates;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -35,6 +38,7 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub struct Server {
     addresses: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
+    certificates: Option<Arc<Certificates>>,
     run: Box<dyn FnOnce(BoxFuture<()>) -> BoxFuture<Drained> + Send>,
 }
 
@@ -56,6 +60,11 @@ impl Server {
     /// The admin listener's address, where there is one.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin
+    }
+
+    /// The certificates that new connections begin with, for re-reading them; none where TLS is not ended here.
+    pub fn certificates(&self) -> Option<&Arc<Certificates>> {
+        self.certificates.as_ref()
     }
 
     /// Serves until `shutdown` is ready, then drains: readiness fails, ports close, idle connections go, and running
@@ -89,6 +98,15 @@ pub async fn serve(
     Server::bind(settings, identities).await?.run(shutdown).await
 }
 
+/// Reads the certificates that `settings` name; none where TLS is not ended here. [`Server::bind`] does so for itself: this
+/// is for whoever wants to know all that is wrong with them beforehand.
+///
+/// # Errors
+/// Every problem of every file.
+pub fn certificates(settings: &Settings) -> Result<Option<Certificates>, Problems> {
+    settings.listen.tls.as_ref().map(|tls| Certificates::load(assemble::tls_files(tls))).transpose()
+}
+
 /// The proxy could not be started, or not be stopped as it should.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -97,6 +115,8 @@ pub enum ServeError {
     Bind(BindError),
     /// The upstream's address is none.
     Endpoint(InvalidEndpoint),
+    /// The certificates for clients cannot be used.
+    Certificates(Problems),
     /// The way to the store cannot be secured.
     Tls(TlsError),
     /// The embedded store does not start.
@@ -119,6 +139,7 @@ impl fmt::Display for ServeError {
         match self {
             Self::Bind(error) => error.fmt(f),
             Self::Endpoint(error) => error.fmt(f),
+            Self::Certificates(problems) => problems.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::Embedded(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
@@ -141,7 +162,7 @@ impl std::error::Error for ServeError {
             Self::Store(error) => Some(error),
             Self::Audit(error) => Some(error),
             Self::Random(error) => Some(error),
-            Self::Cut { .. } => None,
+            Self::Certificates(_) | Self::Cut { .. } => None,
         }
     }
 }
