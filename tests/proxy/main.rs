@@ -12,6 +12,7 @@
 //! - `endpoints`: several of one store, and the connections to them
 //! - `upstream_tls`: whom to believe that it is the store
 //! - `stores`: signing anew, and the questions asked in our own name, against the embedded store
+//! - `tls`: TLS in front: versions, protocols, names, clients' certificates, new files under open connections
 
 #![cfg(feature = "proxy")]
 #![allow(
@@ -33,4 +34,5 @@ mod policies;
 mod proxy_protocol;
 mod stores;
 mod support;
+mod tls;
 mod upstream_tls;

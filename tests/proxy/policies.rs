@@ -21,10 +21,10 @@ use tokio::sync::oneshot;
 
 use crate::support::{Options, Proxy, Store, Wire, first_line, header, soon};
 
-const KEY: (&str, &str) = ("ROOT", "root-secret");
+pub(crate) const KEY: (&str, &str) = ("ROOT", "root-secret");
 /// A user of the same account, who has no rights but those that a bucket's policy gives.
 pub(crate) const ALICE: (&str, &str) = ("ALICE", "alice-secret");
-const ACCOUNT: &str = "111122223333";
+pub(crate) const ACCOUNT: &str = "111122223333";
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::demo/*"}]}"#;
 
 /// The head of a signed request of the owner's root, without the body's framing and the empty line.

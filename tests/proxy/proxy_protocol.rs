@@ -20,16 +20,16 @@ use crate::support::{End, OK, Options, Proxy, Wire, first_line, pair_with, soon}
 
 const SHORT: Duration = Duration::from_millis(50);
 const GET: &str = "GET /b/k HTTP/1.1\r\nHost: s3\r\n\r\n";
-const V1: &[u8] = b"PROXY TCP4 203.0.113.9 127.0.0.1 4711 9000\r\n";
+pub(crate) const V1: &[u8] = b"PROXY TCP4 203.0.113.9 127.0.0.1 4711 9000\r\n";
 
 /// Listens for connections with a header, of which the balancer's and 10.0.0.0/8's are believed.
-fn behind_a_balancer() -> Options {
+pub(crate) fn behind_a_balancer() -> Options {
     let trusted = ["127.0.0.0/8", "10.0.0.0/8"].map(|network| network.parse().unwrap());
     Options { proxy_protocol: true, trusted_proxies: TrustedProxies::new(trusted), ..Options::default() }
 }
 
 /// A server that answers who the client is: `203.0.113.9`, `203.0.113.9 tls` or `203.0.113.9 tls 1.3`.
-async fn who_is_it(options: Options) -> Proxy {
+pub(crate) async fn who_is_it(options: Options) -> Proxy {
     let service = service_fn(|request: Request<Inbound>| async move {
         let PeerAddress(address) = *request.extensions().get().unwrap();
         let tls = match request.extensions().get::<ClientTls>() {
@@ -51,13 +51,13 @@ fn binary(command: u8, family: u8, block: &[u8]) -> Vec<u8> {
 }
 
 /// A proxied TCP connection over IPv4, with these bytes after the addresses.
-fn tcp4(source: &str, tlvs: &[u8]) -> Vec<u8> {
+pub(crate) fn tcp4(source: &str, tlvs: &[u8]) -> Vec<u8> {
     let source: Ipv4Addr = source.parse().unwrap();
     binary(1, 0x11, &[&source.octets()[..], &[127, 0, 0, 1, 0x12, 0x67, 0x23, 0x28], tlvs].concat())
 }
 
 /// `PP2_TYPE_SSL`: by TLS 1.3 if `client` is odd.
-fn ssl(client: u8) -> Vec<u8> {
+pub(crate) fn ssl(client: u8) -> Vec<u8> {
     [&[0x20, 0, 15, client, 0, 0, 0, 0, 0x21, 0, 7][..], b"TLSv1.3"].concat()
 }
 

@@ -17,6 +17,7 @@ use portcullis::server::frontend::{Frontend, FrontendSettings};
 use portcullis::server::listener::ListenerSettings;
 use portcullis::server::shutdown::Drained;
 use portcullis::server::stack::{StackSettings, stack};
+use portcullis::server::tls::Certificates;
 use portcullis::store::memory::MemoryStore;
 use portcullis::upstream::{ClientSettings, Endpoint, Endpoints, Trust, UpstreamCredentials};
 use portcullis::{BoxError, BucketPolicyLayer, Enforcement, Handler};
@@ -52,6 +53,7 @@ pub(crate) struct Options {
     pub(crate) max_connections: usize,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) proxy_protocol: bool,
+    pub(crate) tls: Option<Arc<Certificates>>,
 }
 
 impl Default for Options {
@@ -69,6 +71,7 @@ impl Default for Options {
             max_connections: 100,
             trusted_proxies: TrustedProxies::default(),
             proxy_protocol: false,
+            tls: None,
         }
     }
 }
@@ -119,6 +122,7 @@ impl Proxy {
                 idle_timeout: options.idle_timeout,
                 trusted_proxies: options.trusted_proxies,
                 proxy_protocol: options.proxy_protocol,
+                tls: options.tls,
             },
             admin: Some(local),
             drain_timeout: options.drain_timeout,
