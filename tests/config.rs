@@ -2,7 +2,7 @@
 #![cfg(feature = "proxy")]
 #![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -147,4 +147,82 @@ fn a_check_warns_of_headers_that_nobody_believes() {
         assert_eq!(said.code, Some(0), "{said:?}");
         assert_eq!(said.err.contains("warning: proxy.toml:2:18: `listen.proxy_protocol`: "), warned, "{said:?}");
     }
+}
+
+/// `x.crt` and `x.key`, for `names`.
+fn issue(directory: &Path, names: &[&str]) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let mut params = rcgen::CertificateParams::new(names).unwrap();
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    std::fs::write(directory.join("x.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(directory.join("x.key"), key.serialize_pem()).unwrap();
+}
+
+const TLS: &str = "[listen]\naddress = \"127.0.0.1:0\"\ntls = { cert = \"x.crt\", key = \"x.key\" }\n[admin]\naddress = \"\"\n\
+                   [upstream]\nendpoint = \"embedded:data\"\n";
+
+/// A directory with a configuration and identities, and certificates not yet.
+fn with_tls() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("proxy.toml"), TLS).unwrap();
+    let identities = "[[account]]\nid = \"111122223333\"\n\
+                      root_keys = [{ access_key_id = \"A\", secret_access_key = \"s\" }]\n";
+    std::fs::write(directory.path().join("identities.toml"), identities).unwrap();
+    directory
+}
+
+#[test]
+fn a_check_looks_at_the_certificates_too() {
+    let directory = with_tls();
+    let missing = "error: x.crt: cannot be read: No such file or directory (os error 2)\n\
+                   error: x.key: cannot be read: No such file or directory (os error 2)\n";
+    for command in ["check", "serve"] {
+        let said = portcullis(directory.path(), &[command], "");
+        assert_eq!((&*said.err, said.code), (missing, Some(1)), "{command}");
+    }
+    issue(directory.path(), &["s3.test", "*.s3.test"]);
+    let said = portcullis(directory.path(), &["check"], "");
+    let told = "x.crt: ok, for s3.test, *.s3.test, until 2021-01-01T00:00:00Z\n";
+    assert!(said.out.ends_with(told) && said.code == Some(0), "{said:?}");
+    let warned = "warning: x.crt: the certificate expired at 2021-01-01T00:00:00Z: clients will refuse it\n";
+    assert!(said.err.contains(warned), "{said:?}");
+    let key = std::fs::read(directory.path().join("x.key")).unwrap();
+    issue(directory.path(), &["s3.test"]);
+    std::fs::write(directory.path().join("x.key"), key).unwrap();
+    let said = portcullis(directory.path(), &["check"], "");
+    assert_eq!(said.err, "error: x.key: is not the key of the certificate in x.crt\n");
+}
+
+#[test]
+fn certificates_are_read_again_when_they_change_and_at_a_hangup() {
+    let directory = with_tls();
+    issue(directory.path(), &["s3.test"]);
+    let mut server = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .arg("serve")
+        .current_dir(directory.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut wait_for = |what: &str| assert!(lines.any(|line| line.contains(what)), "it ended without: {what}");
+    wait_for("x.crt: the certificate expired at 2021-01-01T00:00:00Z");
+    wait_for("serving");
+
+    issue(directory.path(), &["s3.test"]);
+    wait_for("certificates re-read");
+    wait_for("x.crt: the certificate expired at 2021-01-01T00:00:00Z");
+    std::fs::write(directory.path().join("x.key"), "").unwrap();
+    wait_for("the new certificates are refused; the old ones stay in force");
+    wait_for("x.key: is empty");
+    // Nothing has changed since, and whoever asks is told all the same.
+    let hangup = || assert!(Command::new("kill").args(["-HUP", &server.id().to_string()]).status().unwrap().success());
+    hangup();
+    wait_for("identities re-read");
+    wait_for("the new certificates are refused; the old ones stay in force");
+    issue(directory.path(), &["s3.test"]);
+    hangup();
+    wait_for("certificates re-read");
+    assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
+    assert!(server.wait().unwrap().success());
 }

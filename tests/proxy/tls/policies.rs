@@ -59,7 +59,7 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str
     let mut answer = Vec::new();
     soon("answer", stream.read_to_end(&mut answer)).await.unwrap();
     let answer = String::from_utf8(answer).unwrap();
-    (answer[9..12].parse().unwrap(), answer)
+    (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
 }
 
 fn get(key: &str, more: &str) -> String {
