@@ -126,7 +126,7 @@ fn what_is_wrong_is_told_with_the_files_name_and_nothing_of_its_content() {
         (
             &*format!("{cert}-----BEGIN CERTIFICATE-----\nMAU=\n-----END CERTIFICATE-----\n"),
             &*key,
-            "x.crt: its certificate 2 cannot be used: BadDer",
+            "x.crt: its certificate 2 cannot be used: TrailingData(SignedData)",
         ),
     ] {
         let files = Files::new(&[("x.crt", x_cert), ("x.key", x_key)]);
