@@ -24,7 +24,7 @@ async fn connection_takes_nothing_away_that_was_decided_on() {
             ("/photos/acl/a", "x-amz-acl", "private"),
             ("/photos/sse/a", "x-amz-server-side-encryption", "AES256"),
             ("/photos/new/a", "If-None-Match", "*"),
-            ("/photos/open/b", "x-amz-copy-source", "photos/open/a"),
+            ("/photos/open/b", "x-amz-copy-source", "/photos/open/a"),
             ("/photos/open/a", "Content-Type", "text/plain"),
             ("/photos/open/a", "Content-MD5", "SfaKXIST7CwL9ImCHCH8Ow=="),
             ("/photos/open/a", "x-amz-meta-a", "b"),
