@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
+    sign,
+};
 use aws_sigv4::sign::v4;
 use portcullis::auth::identity::{AccessKeyId, Credential, Identity, SecretKey};
 use portcullis::identity::StaticCredentials;
@@ -34,9 +37,16 @@ pub(crate) fn head(method: &str, target: &str) -> String {
 
 /// The same of whoever has this access key.
 pub(crate) fn head_by(key: (&str, &str), method: &str, target: &str) -> String {
+    head_with(key, method, target, &[])
+}
+
+/// The same with these headers, signed too.
+pub(crate) fn head_with(key: (&str, &str), method: &str, target: &str, headers: &[(&str, &str)]) -> String {
     let identity = Credentials::new(key.0, key.1, None, None, "test").into();
     let mut settings = SigningSettings::default();
     settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
     let params = v4::SigningParams::builder()
         .identity(&identity)
         .region("us-east-1")
@@ -46,14 +56,19 @@ pub(crate) fn head_by(key: (&str, &str), method: &str, target: &str) -> String {
         .build()
         .unwrap()
         .into();
-    let headers = std::iter::once(("host", "s3.localhost"));
+    let all = std::iter::once(("host", "s3.localhost")).chain(headers.iter().copied());
     let url = format!("http://s3.localhost{target}");
-    let signable = SignableRequest::new(method, url, headers, SignableBody::UnsignedPayload).unwrap();
+    let signable = SignableRequest::new(method, url, all, SignableBody::UnsignedPayload).unwrap();
     let (instructions, _) = sign(signable, &params).unwrap().into_parts();
     let (added, _) = instructions.into_parts();
-    added.iter().fold(format!("{method} {target} HTTP/1.1\r\nHost: s3.localhost\r\n"), |head, header| {
-        head + header.name() + ": " + header.value() + "\r\n"
-    })
+    let added = added.iter().map(|header| (header.name(), header.value()));
+    headers
+        .iter()
+        .copied()
+        .chain(added)
+        .fold(format!("{method} {target} HTTP/1.1\r\nHost: s3.localhost\r\n"), |head, (name, value)| {
+            head + name + ": " + value + "\r\n"
+        })
 }
 
 /// A proxy that keeps policies where the test can look.

@@ -19,14 +19,7 @@ mod recorder;
 mod targets;
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
-    sign,
-};
-use aws_sigv4::sign::v4;
 use portcullis::auth::identity::{AccessKeyId, Credential, Identity, SecretKey};
 use portcullis::identity::StaticCredentials;
 use portcullis::ownership::fixed::OneOwner;
@@ -38,6 +31,7 @@ use portcullis::upstream::UpstreamCredentials;
 use portcullis::{BucketPolicyLayer, Enforcement, Handler, PassThrough};
 
 use self::recorder::{Asked, Recorder};
+use crate::policies::head_with;
 use crate::stores::key;
 use crate::support::{Options, Proxy, Wire, first_line};
 
@@ -156,31 +150,5 @@ fn lines(asked: &[Asked]) -> Vec<String> {
 
 /// The head of a request signed by root with these headers, without the empty line.
 fn signed(method: &str, target: &str, headers: &[(&str, &str)]) -> String {
-    let identity = Credentials::new(ROOT.0, ROOT.1, None, None, "test").into();
-    let mut settings = SigningSettings::default();
-    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-    settings.percent_encoding_mode = PercentEncodingMode::Single;
-    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-    let params = v4::SigningParams::builder()
-        .identity(&identity)
-        .region("us-east-1")
-        .name("s3")
-        .time(SystemTime::now())
-        .settings(settings)
-        .build()
-        .unwrap()
-        .into();
-    let all = std::iter::once(("host", "s3.localhost")).chain(headers.iter().copied());
-    let url = format!("http://s3.localhost{target}");
-    let signable = SignableRequest::new(method, url, all, SignableBody::UnsignedPayload).unwrap();
-    let (instructions, _) = sign(signable, &params).unwrap().into_parts();
-    let (added, _) = instructions.into_parts();
-    let added = added.iter().map(|header| (header.name(), header.value()));
-    headers
-        .iter()
-        .copied()
-        .chain(added)
-        .fold(format!("{method} {target} HTTP/1.1\r\nHost: s3.localhost\r\n"), |head, (name, value)| {
-            head + name + ": " + value + "\r\n"
-        })
+    head_with(ROOT, method, target, headers)
 }
