@@ -14,14 +14,13 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::toml_reader::Problems;
+
 /// How long after its first sign a change is read: an editor or a copy is then done writing.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// Something that was read from files, and is read anew when they change.
 pub(crate) trait Reread: Send + Sync + 'static {
-    /// What a look finds.
-    type Found;
-
     /// What it is, in one word: a thread has this name.
     const NAME: &'static str;
 
@@ -33,7 +32,15 @@ pub(crate) trait Reread: Send + Sync + 'static {
 
     /// Reads the files anew if they hold something else than when they were last read, and says in the log what came of
     /// it.
-    fn look(&self) -> Self::Found;
+    fn look(&self) -> Refreshed;
+}
+
+/// What a look at the files found.
+#[derive(Debug)]
+pub(crate) enum Refreshed {
+    Unchanged,
+    Replaced,
+    Refused(Problems),
 }
 
 /// Tells one content of files from another.
@@ -84,7 +91,7 @@ impl Watch {
     /// Watches what `target` was read from; `looked` is told of every look at it, after it counts.
     pub(crate) fn start<T: Reread>(
         target: Arc<T>,
-        looked: impl Fn(&T::Found) + Send + 'static,
+        looked: impl Fn(&Refreshed) + Send + 'static,
     ) -> Result<Self, WatchError> {
         // One sign waiting is enough: it makes the thread look at all that changed until then.
         let (wake, signs) = sync_channel(1);
@@ -161,7 +168,7 @@ fn look_at_each_sign<T: Reread>(
     signs: &Receiver<()>,
     mut directories: Directories,
     ended: &AtomicBool,
-    looked: impl Fn(&T::Found),
+    looked: impl Fn(&Refreshed),
 ) {
     while signs.recv().is_ok() {
         if ended.load(Ordering::Acquire) {

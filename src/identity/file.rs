@@ -37,7 +37,7 @@ use crate::policy::{Account, AccountId};
 use crate::store::BoxFuture;
 pub use crate::toml_reader::{Place, Problem, Problems};
 use crate::toml_reader::{Reader, Surroundings};
-use crate::watch::{Fingerprint, Reread, fingerprint};
+use crate::watch::{Fingerprint, Refreshed, Reread, fingerprint};
 pub use crate::watch::{Watch, WatchError};
 
 /// The identities of a file, always those of its last good version.
@@ -55,14 +55,6 @@ pub(super) struct Version {
     pub(super) warnings: Vec<Problem>,
     /// The other files it named, which count as parts of it.
     pub(super) inputs: Vec<PathBuf>,
-}
-
-/// What [`IdentityFile::refresh`] found.
-#[derive(Debug)]
-pub(crate) enum Refreshed {
-    Unchanged,
-    Replaced,
-    Refused(Problems),
 }
 
 impl IdentityFile {
@@ -152,8 +144,6 @@ impl IdentityFile {
 }
 
 impl Reread for IdentityFile {
-    type Found = Refreshed;
-
     const NAME: &'static str = "identities";
 
     fn path(&self) -> &Path {

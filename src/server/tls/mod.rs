@@ -34,7 +34,7 @@ use self::choice::Choice;
 pub use self::files::ServedCertificate;
 pub(crate) use self::handshake::handshake;
 pub use crate::toml_reader::{Problem, Problems};
-use crate::watch::{Fingerprint, Reread, fingerprint};
+use crate::watch::{Fingerprint, Refreshed, Reread, fingerprint};
 pub use crate::watch::{Watch, WatchError};
 
 /// What a client and we may agree on, the better first (RFC 7301).
@@ -91,14 +91,6 @@ pub struct Certificates {
 struct Version {
     config: Arc<ServerConfig>,
     served: Vec<ServedCertificate>,
-}
-
-/// What a look at the files found.
-#[derive(Debug)]
-pub(crate) enum Refreshed {
-    Unchanged,
-    Replaced,
-    Refused(Problems),
 }
 
 impl Certificates {
@@ -171,8 +163,6 @@ impl Certificates {
 }
 
 impl Reread for Certificates {
-    type Found = Refreshed;
-
     const NAME: &'static str = "certificates";
 
     fn path(&self) -> &Path {
