@@ -10,15 +10,12 @@ use zeroize::Zeroizing;
 use super::settings::{
     AdminSettings, AuditTarget, CertificateSettings, ClientAuth, Enforcement, IdentitySettings, LimitSettings,
     ListenSettings, LogFormat, LogSettings, OwnershipSettings, OwnershipSource, PolicyHandler, PolicySettings,
-    Settings, StoreSettings, StoreUrl, TlsSettings, UpstreamAuth, UpstreamSettings,
+    Settings, TlsSettings, UpstreamAuth, UpstreamSettings,
 };
-use super::upstream;
+use super::{store, upstream};
 use crate::auth::admin_token::AdminToken;
 use crate::policy::AccountId;
 use crate::toml_reader::{Place, Reader, Table, Value, Zero};
-
-/// What is said of a key whose time has not come.
-const NOT_YET: &str = "is not available in this release";
 
 /// What was read of the file.
 pub(super) struct Read {
@@ -36,7 +33,7 @@ pub(super) fn read(mut root: Table<'_, '_>) -> Read {
     let admin = admin(root.section("admin"), &listen.addresses);
     let upstream = upstream::read(root.section("upstream"));
     let policy = policy(root.section("policy"), upstream.as_ref());
-    let store = store(root.section("store"));
+    let store = store::read(root.section("store"));
     let identity = identity(root.section("identity"));
     let (ownership, named_accounts) = ownership(root.section("ownership"));
     let limits = limits(root.section("limits"));
@@ -201,22 +198,6 @@ fn policy(mut table: Table<'_, '_>, upstream: Option<&UpstreamSettings>) -> Poli
     let lockout_guard = table.flag("lockout_guard", true);
     table.finish();
     PolicySettings { handler, enforcement, lockout_guard }
-}
-
-fn store(mut table: Table<'_, '_>) -> StoreSettings {
-    let reader = table.reader();
-    let redb = |path: &str| StoreUrl::Redb(reader.resolve(path));
-    let url = table.take("url").and_then(|value| {
-        value.parse(|text| match text.split_once(':') {
-            Some(("redb", "")) => Err("names no file: write `redb:PATH`".to_owned()),
-            Some(("redb", path)) => Ok(redb(path)),
-            Some((scheme @ ("s3" | "etcd"), _)) => Err(format!("`{scheme}://` {NOT_YET}: use `redb:PATH`")),
-            _ => Err(format!("`{text}` is not a place for policies: write `redb:PATH`")),
-        })
-    });
-    let max_staleness = table.duration("max_staleness", Zero::Allowed, Duration::from_secs(30));
-    table.finish();
-    StoreSettings { url: url.unwrap_or_else(|| redb("portcullis.redb")), max_staleness }
 }
 
 fn identity(mut table: Table<'_, '_>) -> IdentitySettings {

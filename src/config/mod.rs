@@ -1,11 +1,12 @@
 //! What does `proxy.toml` say?
 //!
-//! Two stages: the file as its author wrote it, read section by section (`file`, `upstream`), and the checked
+//! Two stages: the file as its author wrote it, read section by section (`file`, `store`, `upstream`), and the checked
 //! [`Settings`] that the server takes apart. A file with a problem is refused as a whole, and all its problems are told
 //! at once, each with its line. Relative paths in the file are relative to the file's own directory.
 
 mod file;
 pub mod settings;
+mod store;
 mod upstream;
 
 use std::path::{Path, PathBuf};

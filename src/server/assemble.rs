@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::time::timeout;
 
 use super::client_address::TrustedProxies;
 use super::frontend::{Frontend, FrontendSettings};
 use super::listener::ListenerSettings;
 use super::stack::{StackSettings, stack};
+use super::stores::{self, Stores};
 use super::tls::{CertificateFiles, ClientAuth, TlsFiles};
 use super::{ServeError, Server};
 use crate::admin::api::AdminApi;
@@ -19,7 +19,7 @@ use crate::auth::identity::{AccessKeyId, SecretKey};
 use crate::config::Settings;
 use crate::config::settings::{
     self, Endpoint as EndpointSettings, Enforcement, LogSettings, OwnershipSettings, OwnershipSource, PolicyHandler,
-    StoreUrl, UpstreamAuth, UpstreamSettings,
+    UpstreamAuth, UpstreamSettings,
 };
 use crate::identity::file::IdentityFile;
 use crate::layer::{self, BucketPolicyLayer, DenialCause, Denied, Handler, Outcome, PassThrough, PolicyChange};
@@ -29,7 +29,7 @@ use crate::ownership::registry::RegistryOwners;
 use crate::ownership::resolver::{OwnerResolver, Source};
 use crate::s3::address::Domains;
 use crate::s3::checksum::hex;
-use crate::store::redb::RedbStore;
+use crate::store::OwnerRegistry;
 use crate::telemetry::audit::{AuditLog, AuditRecord, AuditTarget, DenialRecord};
 use crate::telemetry::logging::{self, Format, LoggingSettings};
 use crate::telemetry::metrics;
@@ -40,9 +40,6 @@ use crate::upstream::{
 
 /// How long a question of ours to the store may take: a client waits for the answer.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a probe waits for the disk that the policies are on.
-const STORE_CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) -> Result<Server, ServeError> {
     // Somebody else's subscriber, a test's for one, is as good.
@@ -55,12 +52,11 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
     let upstream = upstream(&settings.upstream, &domains, &identities).await?;
     let control = Arc::new(ControlClient::new(upstream.control).map_err(ServeError::Tls)?);
 
-    let StoreUrl::Redb(path) = &settings.store.url;
-    let store = Arc::new(RedbStore::open(path).map_err(ServeError::Store)?);
+    let Stores { policies: store, registry, check: store_check } = stores::open(&settings.store).await?;
     let asks = upstream.signed;
-    let owners = owners(&settings.ownership, Arc::clone(&control), asks, &store, Arc::clone(&identities));
+    let owners = owners(&settings.ownership, Arc::clone(&control), asks, &registry, Arc::clone(&identities));
     let handler = match settings.policy.handler {
-        PolicyHandler::Store => Handler::Store(Arc::clone(&store) as _),
+        PolicyHandler::Store => Handler::Store(Arc::clone(&store)),
         // Without credentials the store's policy cannot be read, and with them it must be.
         PolicyHandler::Forward => Handler::Forward { present: asks.then(|| Arc::clone(&control) as _) },
     };
@@ -98,7 +94,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
     let limits = settings.limits;
     let stack_settings = StackSettings { max_in_flight: limits.max_in_flight, body_idle_timeout: limits.idle_timeout };
     let policies = policies.build();
-    let administration = policies.administration(Arc::new(store.registry()));
+    let administration = policies.administration(registry);
     let (admin, token_file) = settings.admin.map(|admin| (admin.address, admin.token_file)).unzip();
     let api = token_file.flatten().map(|token_file| AdminApi::new(token_file, administration));
     let service = stack(stack_settings, policies, upstream.client);
@@ -115,7 +111,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
         admin,
         drain_timeout: limits.drain_timeout,
     };
-    let frontend = Frontend::bind(frontend, service, health(control, &store)).await.map_err(ServeError::Bind)?;
+    let frontend = Frontend::bind(frontend, service, health(control, store_check)).await.map_err(ServeError::Bind)?;
     let frontend = frontend.with_admin_api(api);
     announce(settings.policy.handler, settings.policy.enforcement, &frontend.local_addrs());
     let embedded = upstream.embedded;
@@ -222,10 +218,9 @@ fn owners(
     settings: &OwnershipSettings,
     control: Arc<ControlClient>,
     asks: bool,
-    store: &RedbStore,
+    registry: &Arc<dyn OwnerRegistry>,
     identities: Arc<IdentityFile>,
 ) -> OwnerResolver {
-    let registry = Arc::new(store.registry());
     let source = |source: &OwnershipSource| match source {
         OwnershipSource::Static => {
             let entries = settings.buckets.iter();
@@ -233,7 +228,7 @@ fn owners(
             let entries = entries.filter_map(|(name, id)| Some((BucketPattern::parse(name).ok()?, id.clone())));
             Some(Source::Fixed(entries.collect::<FixedOwners>()))
         }
-        OwnershipSource::Registry => Some(Source::Registry(RegistryOwners::new(Arc::clone(&registry) as _))),
+        OwnershipSource::Registry => Some(Source::Registry(RegistryOwners::new(Arc::clone(registry)))),
         OwnershipSource::UpstreamAcl if asks => {
             let identities = Arc::clone(&identities);
             let by_canonical_id = move |id: &str| identities.account_by_canonical_id(id).map(|account| account.id);
@@ -244,26 +239,17 @@ fn owners(
         OwnershipSource::Default => settings.default_account.clone().map(Source::Default),
     };
     let sources = settings.sources.iter().filter_map(source).collect();
-    let owners = OwnerResolver::new(Arc::clone(&control) as _, sources, settings.cache_ttl).with_record(registry);
+    let owners =
+        OwnerResolver::new(Arc::clone(&control) as _, sources, settings.cache_ttl).with_record(Arc::clone(registry));
     if asks { owners } else { owners.with_blind_probe() }
 }
 
-fn health(control: Arc<ControlClient>, store: &RedbStore) -> Health {
-    let store = store.clone();
-    let policies: Check = Box::new(move || {
-        let store = store.clone();
-        Box::pin(async move {
-            match timeout(STORE_CHECK_TIMEOUT, store.check()).await {
-                Ok(checked) => checked.map_err(|error| error.to_string()),
-                Err(_) => Err(format!("the policy store did not answer in {STORE_CHECK_TIMEOUT:?}")),
-            }
-        })
-    });
+fn health(control: Arc<ControlClient>, store: Check) -> Health {
     let upstream: Check = Box::new(move || {
         let control = Arc::clone(&control);
         Box::pin(async move { control.reachable().await.map_err(|error| error.to_string()) })
     });
-    Health::new([("store", policies), ("upstream", upstream)])
+    Health::new([("store", store), ("upstream", upstream)])
 }
 
 pub(super) fn tls_files(tls: &settings::TlsSettings) -> TlsFiles {

@@ -13,6 +13,7 @@ pub mod proxy_protocol;
 mod rescue;
 pub mod shutdown;
 pub mod stack;
+mod stores;
 pub mod tls;
 mod transport;
 
