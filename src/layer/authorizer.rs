@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response};
 
-use super::enforce::bound;
 use super::layer::{BucketPolicyLayer, Enforcement, Shared};
 use super::service::Exchange;
 use super::target::{Decidable, Route};
@@ -56,7 +55,7 @@ impl Authorizer {
 impl Exchange {
     async fn authorize(&self) -> Result<(), S3Error> {
         let Decidable { target, operation } = Decidable::of(&self.parts, &self.shared)?;
-        let whole = operation == Operation::PostObject || bound(operation).is_some();
+        let whole = operation == Operation::PostObject || self.bound(operation).is_some();
         match target.route {
             Route::Onward if operation == Operation::CorsPreflight => return Ok(()),
             Route::Onward if !whole => {}

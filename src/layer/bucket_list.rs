@@ -44,8 +44,8 @@ pub(crate) fn ask_plainly(headers: &mut HeaderMap) {
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 }
 
-/// The answer with those buckets alone that `account` owns, and with it as the owner, under `name` where it has one. An
-/// answer other than `2xx` lists nothing, and passes as it is.
+/// The answer with those buckets alone that `account` owns, and with it as the owner, under `name` where it has one; and
+/// without `hidden`. An answer other than `2xx` lists nothing, and passes as it is.
 ///
 /// # Errors
 /// `BadGateway` for an answer that is compressed though nobody asked for that.
@@ -54,6 +54,7 @@ pub(crate) fn filtered<R>(
     owners: Arc<dyn BucketOwners>,
     account: &Account,
     name: Option<&str>,
+    hidden: Option<BucketName>,
 ) -> Result<Response<ResponseBody<R>>, S3Error> {
     if !response.status().is_success() {
         return Ok(response.map(ResponseBody::inner));
@@ -67,7 +68,13 @@ pub(crate) fn filtered<R>(
     undescribe(&mut parts.headers);
     let filter = Filter {
         splitter: Splitter::new(account, name),
-        lookups: Lookups { owners, account: account.id.clone(), waiting: VecDeque::new(), out: BytesMut::new() },
+        lookups: Lookups {
+            owners,
+            account: account.id.clone(),
+            hidden,
+            waiting: VecDeque::new(),
+            out: BytesMut::new(),
+        },
         state: State::Reading,
     };
     Ok(Response::from_parts(parts, ResponseBody::filtered(FilteredBuckets { inner, filter })))
@@ -102,6 +109,8 @@ enum State {
 struct Lookups {
     owners: Arc<dyn BucketOwners>,
     account: AccountId,
+    /// A bucket that is not shown, whoever owns it.
+    hidden: Option<BucketName>,
     /// What waits for an owner, or stands behind what does.
     waiting: VecDeque<Waiting>,
     out: BytesMut,
@@ -116,6 +125,7 @@ impl Lookups {
     /// Takes the next piece, and begins to ask for its owner.
     fn push(&mut self, piece: Piece, cx: &mut Context<'_>) -> Result<(), OwnershipError> {
         let (element, name) = match piece {
+            Piece::Bucket(_, Some(name)) if self.hidden.as_ref() == Some(&name) => return Ok(()),
             Piece::Bucket(element, Some(name)) => (element, name),
             Piece::Bucket(_, None) => {
                 tracing::debug!("a bucket with a name that nobody can ask for is not listed");

@@ -18,8 +18,8 @@ use super::layer::{Enforcement, PassThrough};
 use super::policy_api::{EXPECTED_OWNER, SOURCE_EXPECTED_OWNER};
 use super::ruling::{Case, Ruling};
 use super::service::{Call, Exchange, Outcomes, Passage, Signed};
-use super::strict;
 use super::target::{Decidable, Route, Target};
+use super::{reserved, strict};
 use crate::auth::identity::Identity;
 use crate::auth::sigv4::{Kind, PayloadMode};
 use crate::policy::Principal;
@@ -135,9 +135,9 @@ impl<S> Call<S> {
         };
         ask_plainly(&mut self.exchange.parts.headers);
         let body = self.exchange.fit_and_sign(target, account.clone(), Bytes::new())?;
-        let owners = Arc::clone(&self.exchange.shared.owners);
+        let (owners, hidden) = (Arc::clone(&self.exchange.shared.owners), self.exchange.shared.reserved.clone());
         let response = self.ask(RequestBody::held(body)).await?;
-        Ok(filtered(response, owners, caller, None)?)
+        Ok(filtered(response, owners, caller, None, hidden)?)
     }
 
     /// Everything is decided as if it were enforced, and what comes of it told; then the request goes the way it goes
@@ -173,7 +173,7 @@ impl<S> Call<S> {
         if operation == Operation::PostObject {
             return self.rehearse_form(&target, body).await;
         }
-        let (body, taken) = match bound(operation) {
+        let (body, taken) = match self.exchange.bound(operation) {
             Some(bound) => {
                 let payload = self.exchange.payload_as_sent();
                 let limit = bound.framed(payload).bytes;
@@ -219,7 +219,7 @@ impl<B> Taken<B> {
 }
 
 /// How much of a body is read before the decision; none for one that plays no part in it.
-pub(super) fn bound(operation: Operation) -> Option<Bound> {
+fn bound(operation: Operation) -> Option<Bound> {
     match operation {
         Operation::DeleteObjects => Some(Bound::bytes(MAX_DELETE_BYTES)),
         // Their turn must not wait for a slow body; and which ACL is public its body tells.
@@ -234,6 +234,12 @@ pub(super) fn bound(operation: Operation) -> Option<Bound> {
 }
 
 impl Exchange {
+    /// How much of a body is read before the decision; none for one that plays no part in it.
+    pub(super) fn bound(&self, operation: Operation) -> Option<Bound> {
+        let may_name_ours = || self.shared.reserved.is_some() && reserved::may_name_another(operation);
+        bound(operation).or_else(|| may_name_ours().then(|| Bound::bytes(MAX_BUCKET_BODY)))
+    }
+
     /// What is known of the payload.
     pub(super) fn payload(&self, signed: Option<&Signed>) -> Result<PayloadMode, S3Error> {
         match (signed, self.parts.headers.get(&CONTENT_SHA256)) {
@@ -257,7 +263,8 @@ impl Exchange {
         target: &Target,
         signed: Option<&Signed>,
     ) -> Result<(), S3Error> {
-        let Some(bucket) = target.address.bucket().filter(|_| signed.is_none() && bound(operation).is_some()) else {
+        let Some(bucket) = target.address.bucket().filter(|_| signed.is_none() && self.bound(operation).is_some())
+        else {
             return Ok(());
         };
         match self.shuts_out_strangers(operation, bucket).await? {
@@ -280,7 +287,7 @@ impl Exchange {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        let Some(bound) = bound(operation) else { return Ok(Taken::Untouched(body)) };
+        let Some(bound) = self.bound(operation) else { return Ok(Taken::Untouched(body)) };
         let headers = self.effective_headers()?;
         let verified = signed.map(|signed| &signed.verified);
         Held::read(body, bound, &headers, payload, verified).await.map(Taken::Held)
@@ -365,6 +372,11 @@ impl Exchange {
         signed: Option<&Signed>,
         body: Option<&[u8]>,
     ) -> Result<Ruling, S3Error> {
+        if let (Some(reserved), Some(body)) = (&self.shared.reserved, body)
+            && reserved::may_name_another(operation)
+        {
+            reserved::check_body(body, reserved)?;
+        }
         let query = Query::parse(self.parts.uri.query())?;
         let headers = effective_headers(&self.parts.headers, &query)?;
         self.rule(&Case {

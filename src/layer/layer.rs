@@ -15,7 +15,7 @@ use super::strict::KeyRule;
 use crate::auth::sigv4::SigningKeys;
 use crate::identity::CredentialStore;
 use crate::ownership::BucketOwners;
-use crate::s3::address::Domains;
+use crate::s3::address::{BucketName, Domains};
 use crate::s3::forward::FormSigner;
 use crate::store::{PolicySource, PolicyStore};
 
@@ -93,6 +93,7 @@ pub(crate) struct Shared {
     pub(crate) store_facts: Option<Arc<dyn StoreFacts>>,
     pub(crate) form_signer: Option<Arc<dyn FormSigner>>,
     pub(crate) domains: Domains,
+    pub(crate) reserved: Option<BucketName>,
     pub(crate) region: String,
     pub(crate) lockout_guard: bool,
     pub(crate) auditor: Option<Auditor>,
@@ -137,6 +138,7 @@ impl BucketPolicyLayer {
             store_facts: None,
             form_signer: None,
             domains: Domains::default(),
+            reserved: None,
             region: "us-east-1".to_owned(),
             lockout_guard: true,
             auditor: None,
@@ -153,6 +155,14 @@ impl Builder {
     #[must_use]
     pub fn with_domains(mut self, domains: Domains) -> Self {
         self.0.domains = domains;
+        self
+    }
+
+    /// A bucket that is closed to everybody, whatever policies say and whether or not they are enforced: the one that the
+    /// inner service keeps the policies in, where it does. None by default.
+    #[must_use]
+    pub fn with_reserved_bucket(mut self, bucket: BucketName) -> Self {
+        self.0.reserved = Some(bucket);
         self
     }
 

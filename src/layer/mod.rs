@@ -27,6 +27,7 @@ mod locks;
 mod policy_api;
 mod promised;
 mod public_access;
+mod reserved;
 pub mod respond;
 mod ruling;
 pub mod service;

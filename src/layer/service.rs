@@ -22,6 +22,7 @@ use super::future::ResponseFuture;
 use super::held::{Bound, Held};
 use super::layer::{Enforcement, Handler, PassThrough, Shared};
 use super::promised::{Fate, Judged};
+use super::reserved;
 use super::respond::{RequestId, Responder};
 use super::target::{Route, Target};
 use crate::auth::identity::{AccessKeyId, Credential, Identity};
@@ -189,6 +190,15 @@ impl<S> Call<S> {
             }
             (Route::Onward, _) => {
                 let (passage, signed) = self.exchange.admit().await?;
+                // Signed by us the store would write wherever the body says.
+                if let (Some(reserved), Passage::Resigned { .. }) = (self.exchange.shared.reserved.clone(), &passage)
+                    && reserved::may_be_such(self.exchange.parts.uri.query())
+                {
+                    let held = self.exchange.hold(&passage, signed.as_ref(), body).await?;
+                    reserved::check_body(&held.content, &reserved)?;
+                    let body = self.exchange.place(&target, &passage, held)?;
+                    return self.send(RequestBody::held(body)).await;
+                }
                 self.forward(&target, &passage, signed.as_ref(), body).await
             }
             // INVARIANT: these are operations on buckets alone. Were that ever wrong, nothing passes.

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use super::layer::{Handler, PassThrough, Shared};
 use super::policy_api::PolicyCall;
 use super::public_access::PublicAccessCall;
-use super::strict;
+use super::{reserved, strict};
 use crate::s3::address::{Address, AddressError, AddressStyle, authority_of, path_style_target};
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::hoisted::effective_headers;
@@ -53,7 +53,9 @@ impl Decidable {
     pub(crate) fn of(parts: &Parts, shared: &Shared) -> Result<Self, S3Error> {
         let host = authority_of(parts)?;
         let query = Query::parse(parts.uri.query())?;
-        let (address, style) = Address::parse(host, parts.uri.path(), &shared.domains)?;
+        let address = Address::parse(host, parts.uri.path(), &shared.domains);
+        reserved::check(parts, host, address.as_ref(), shared.reserved.as_ref())?;
+        let (address, style) = address?;
         let headers = effective_headers(&parts.headers, &query)?;
         let operation = classify(&parts.method, &address, &query, &headers)?;
         // A browser's preflight is nothing that is decided, and has the query of the request it asks about.
@@ -86,6 +88,7 @@ impl Target {
         let host = authority_of(parts)?;
         let raw_query = parts.uri.query().unwrap_or_default();
         let address = Address::parse(host, parts.uri.path(), &shared.domains);
+        reserved::check(parts, host, address.as_ref(), shared.reserved.as_ref())?;
         let is_on_bucket = matches!(address, Ok((Address::Bucket(_), _)));
         match Self::strictly(parts, address, shared) {
             // A server that takes `;` for `&`, as many did, would find `policy` there.

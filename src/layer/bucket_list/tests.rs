@@ -126,7 +126,7 @@ where
     R: Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    let response = filtered(Response::new(body), owners, &account(), Some("acme")).unwrap();
+    let response = filtered(Response::new(body), owners, &account(), Some("acme"), None).unwrap();
     let body = response.into_body().collect().await.map_err(|error| error.to_string())?;
     Ok(String::from_utf8(body.to_bytes().to_vec()).unwrap())
 }
@@ -175,7 +175,8 @@ async fn what_goes_wrong_breaks_the_answer_off() {
 #[tokio::test]
 async fn after_an_error_there_is_nothing_more() {
     let sent = list(&["bad-1", "ours-2"], "");
-    let response = filtered(Response::new(pieces(&sent, &[])), Arc::new(ByName::default()), &account(), None).unwrap();
+    let response =
+        filtered(Response::new(pieces(&sent, &[])), Arc::new(ByName::default()), &account(), None, None).unwrap();
     let mut body = response.into_body();
     let mut seen = Vec::new();
     loop {
@@ -224,7 +225,7 @@ async fn what_lists_nothing_passes_as_it_is() {
     for status in [301, 304, 403, 500] {
         let sent = answer(status, &[("content-length", "8"), ("content-encoding", "gzip"), ("etag", "x")], "<Error/>");
         let headers = sent.headers().clone();
-        let passed = filtered(sent, Arc::new(ByName::default()), &account(), None).unwrap();
+        let passed = filtered(sent, Arc::new(ByName::default()), &account(), None, None).unwrap();
         assert_eq!((passed.status().as_u16(), passed.headers()), (status, &headers));
         assert_eq!(passed.into_body().collect().await.unwrap().to_bytes(), "<Error/>");
     }
@@ -243,14 +244,14 @@ async fn headers_of_the_whole_list_do_not_go_with_a_part_of_it() {
         ("x-amz-request-id", "1"),
     ];
     let kept: HashMap<&str, &str> = sent.into_iter().skip(4).collect();
-    let passed = filtered(answer(200, &sent, body), Arc::new(ByName::default()), &account(), None).unwrap();
+    let passed = filtered(answer(200, &sent, body), Arc::new(ByName::default()), &account(), None, None).unwrap();
     let found = passed.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
     assert_eq!(found.collect::<HashMap<_, _>>(), kept);
     assert_eq!(passed.body().size_hint().upper(), None);
 
     for coding in ["gzip", "identity, br", "zstd"] {
         let sent = answer(200, &[("content-encoding", coding)], body);
-        let error = filtered(sent, Arc::new(ByName::default()), &account(), None).expect_err(coding);
+        let error = filtered(sent, Arc::new(ByName::default()), &account(), None, None).expect_err(coding);
         assert_eq!(error.code(), ErrorCode::BadGateway, "{coding}");
     }
 }

@@ -6,6 +6,7 @@ mod bypass;
 mod changes;
 mod grants;
 mod public_access;
+mod reserved;
 mod several;
 
 use http::Request;

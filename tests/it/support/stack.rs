@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
-use portcullis::layer::{StoreFacts, StoreFactsError};
+use portcullis::layer::{Builder, StoreFacts, StoreFactsError};
 use portcullis::policy::Policy;
 use portcullis::s3::address::{BucketName, Domains, ObjectKey};
 use portcullis::s3::aws_chunked::ChunkSigner;
@@ -69,6 +69,15 @@ impl Stack {
         Self::build(store, handler, pass_through, Enforcement::Off, KeyRule::NoDots)
     }
 
+    /// The same, where `our-policies`, a bucket of the owner's account, is where the policies are.
+    pub(crate) fn reserving(enforcement: Enforcement, pass_through: PassThrough) -> Self {
+        let store = Arc::new(MemoryStore::default());
+        let handler = Handler::Store(store.clone());
+        Self::build_with(store, handler, pass_through, enforcement, KeyRule::NoDots, |layer| {
+            layer.with_reserved_bucket(BucketName::parse("our-policies").unwrap())
+        })
+    }
+
     pub(crate) fn build(
         store: Arc<MemoryStore>,
         handler: Handler,
@@ -76,7 +85,18 @@ impl Stack {
         enforcement: Enforcement,
         key_rule: KeyRule,
     ) -> Self {
-        let owners = Arc::new(Owners::of(&[("photos", OWNER), ("theirs", OTHER)]));
+        Self::build_with(store, handler, pass_through, enforcement, key_rule, |layer| layer)
+    }
+
+    fn build_with(
+        store: Arc<MemoryStore>,
+        handler: Handler,
+        pass_through: PassThrough,
+        enforcement: Enforcement,
+        key_rule: KeyRule,
+        adjust: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
+        let owners = Arc::new(Owners::of(&[("photos", OWNER), ("theirs", OTHER), ("our-policies", OWNER)]));
         let changes = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&changes);
         let denials = Arc::new(Mutex::new(Vec::new()));
@@ -89,8 +109,8 @@ impl Stack {
             .with_key_rule(key_rule)
             .with_store_facts(Arc::clone(&facts) as _)
             .with_auditor(move |change| log.lock().unwrap().push(change.clone()))
-            .with_denial_auditor(move |denied| told.lock().unwrap().push(denied.clone()))
-            .build();
+            .with_denial_auditor(move |denied| told.lock().unwrap().push(denied.clone()));
+        let layer = adjust(layer).build();
         let (seen, inner_answer) = (Seen::default(), "from the store");
         Self { layer, store, owners, changes, denials, facts, seen, inner_status: 200, inner_answer }
     }
