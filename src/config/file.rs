@@ -33,7 +33,7 @@ pub(super) fn read(mut root: Table<'_, '_>) -> Read {
     let admin = admin(root.section("admin"), &listen.addresses);
     let upstream = upstream::read(root.section("upstream"));
     let policy = policy(root.section("policy"), upstream.as_ref());
-    let store = store::read(root.section("store"));
+    let store = store::read(root.section("store"), upstream.as_ref());
     let identity = identity(root.section("identity"));
     let (ownership, named_accounts) = ownership(root.section("ownership"));
     let limits = limits(root.section("limits"));

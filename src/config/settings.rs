@@ -10,6 +10,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::auth::identity::{AccessKeyId, SecretKey};
 use crate::policy::AccountId;
+use crate::s3::address::BucketName;
 
 /// All of `proxy.toml`. The server takes it apart: no part receives more than its own section.
 #[derive(Clone, Debug)]
@@ -183,6 +184,8 @@ pub struct StoreSettings {
     pub url: StoreUrl,
     /// How old a cached policy may be while its source does not answer.
     pub max_staleness: Duration,
+    /// How old it may be while that could be asked; no longer than `max_staleness`.
+    pub refresh: Duration,
 }
 
 /// A place policies are kept.
@@ -190,6 +193,13 @@ pub struct StoreSettings {
 pub enum StoreUrl {
     /// An embedded database in this file.
     Redb(PathBuf),
+    /// Objects in the store that we stand before.
+    S3 {
+        /// Their bucket, which is closed to clients.
+        bucket: BucketName,
+        /// What their keys begin with: nothing, or something that ends with `/`.
+        prefix: String,
+    },
 }
 
 /// Who may sign requests.

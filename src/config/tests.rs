@@ -8,6 +8,7 @@ use super::settings::{
 };
 use super::{InvalidConfig, Loaded, load_admin, parse};
 use crate::policy::AccountId;
+use crate::s3::address::BucketName;
 
 const ENDPOINT: &str = "[upstream]\nendpoint = \"http://127.0.0.1:3900\"\n";
 
@@ -52,6 +53,7 @@ fn the_upstream_is_all_a_file_needs() {
     assert!(settings.policy.lockout_guard);
     assert_eq!(settings.store.url, StoreUrl::Redb("/etc/portcullis/portcullis.redb".into()));
     assert_eq!(settings.store.max_staleness, Duration::from_secs(30));
+    assert_eq!(settings.store.refresh, Duration::from_secs(5));
     assert_eq!(settings.identity.file, Path::new("/etc/portcullis/identities.toml"));
     use OwnershipSource::{Registry, Static, UpstreamAcl};
     assert_eq!(settings.ownership.sources, [Static, Registry, UpstreamAcl]);
@@ -188,7 +190,7 @@ handler = "keep"
 enforcement = "on"
 lockout_guard = "yes"
 [store]
-url = "s3://policies/x"
+url = "s3:policies/x"
 [ownership]
 sources = ["default", "acl"]
 bucket = [{ nmae = "a", account = "1" }]
@@ -219,7 +221,7 @@ level = "loud"
             "17:11: `policy.handler`: `keep` is not one of `store`, `forward`",
             "18:15: `policy.enforcement`: `on` is not one of `off`, `audit`, `enforce`",
             "19:17: `policy.lockout_guard`: expected true or false, found a string",
-            "21:7: `store.url`: `s3://` is not available in this release: use `redb:PATH`",
+            "21:7: `store.url`: is no URL of a bucket: write `s3://BUCKET/PREFIX`",
             "23:12: `ownership.sources`: `default` needs `ownership.default_account`",
             "23:23: `ownership.sources`: `acl` is not one of `static`, `registry`, `upstream-acl`, `default`",
             "24:11: `ownership.bucket.name`: is required",
@@ -356,7 +358,23 @@ fn a_file_is_refused_for_one_thing() {
         ("[upstream]\nendpoint = \"http://a", "2:21: not TOML: invalid basic string, expected `\"`"),
         (
             "[upstream]\nendpoint = \"http://a\"\n[store]\nurl = \"etcd://a/b\"",
-            "4:7: `store.url`: `etcd://` is not available in this release: use `redb:PATH`",
+            "4:7: `store.url`: `etcd://` is not available in this release: use `redb:PATH` or `s3://BUCKET/PREFIX`",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://a\"\n[store]\nurl = \"s3://policies\"",
+            "3:1: `store.url`: to keep policies in the object store needs `upstream.access_key_id`",
+        ),
+        (
+            "[upstream]\nendpoint = \"embedded:x\"\n[store]\nurl = \"s3://p/x\"",
+            "4:7: `store.url`: names no bucket: write `s3://BUCKET/PREFIX`",
+        ),
+        (
+            "[upstream]\nendpoint = \"embedded:x\"\n[store]\nurl = \"s3://policies/a//b\"",
+            "4:7: `store.url`: has a prefix of other characters than `A-Z a-z 0-9 . _ -`, or a long one: write `s3://BUCKET/PREFIX`",
+        ),
+        (
+            "[upstream]\nendpoint = \"http://a\"\n[store]\nrefresh = \"31s\"",
+            "3:1: `store.refresh`: is longer than `store.max_staleness`, and copies that old do not count",
         ),
         (
             "[upstream]\nendpoint = \"http://a\"\n[policy]\nhandler = \"forward\"\nenforcement = \"audit\"",
@@ -402,6 +420,22 @@ fn a_file_is_refused_for_one_thing() {
         ),
     ] {
         assert_eq!(problems(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn policies_may_be_kept_in_the_object_store() {
+    for (url, bucket, prefix) in [
+        ("s3://policies", "policies", ""),
+        ("s3://policies/", "policies", ""),
+        ("s3://policies/prod", "policies", "prod/"),
+        ("s3://policies/prod/eu-1/", "policies", "prod/eu-1/"),
+    ] {
+        let text = format!("[upstream]\nendpoint = \"embedded:x\"\n[store]\nurl = \"{url}\"\nrefresh = \"2s\"");
+        let store = read(&text).unwrap().settings.store;
+        let bucket = BucketName::parse(bucket).unwrap();
+        assert_eq!(store.url, StoreUrl::S3 { bucket, prefix: prefix.to_owned() }, "{url}");
+        assert_eq!(store.refresh, Duration::from_secs(2));
     }
 }
 

@@ -16,6 +16,8 @@ pub mod error;
 pub mod form;
 pub mod forward;
 pub mod hoisted;
+#[cfg(feature = "proxy")]
+pub(crate) mod object_list;
 pub mod operation;
 pub mod post_policy;
 pub mod public_access_block;

@@ -19,7 +19,7 @@ use crate::auth::identity::{AccessKeyId, SecretKey};
 use crate::config::Settings;
 use crate::config::settings::{
     self, Endpoint as EndpointSettings, Enforcement, LogSettings, OwnershipSettings, OwnershipSource, PolicyHandler,
-    UpstreamAuth, UpstreamSettings,
+    StoreUrl, UpstreamAuth, UpstreamSettings,
 };
 use crate::identity::file::IdentityFile;
 use crate::layer::{self, BucketPolicyLayer, DenialCause, Denied, Handler, Outcome, PassThrough, PolicyChange};
@@ -50,9 +50,10 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
     // INVARIANT: `config` took these for domains already.
     let domains = Domains::parse(&settings.listen.domains).unwrap_or_default();
     let upstream = upstream(&settings.upstream, &domains, &identities).await?;
+    let is_embedded = upstream.embedded.is_some();
+    let Stores { policies: store, registry, check: store_check } =
+        stores::open(&settings.store, &upstream.control, is_embedded).await?;
     let control = Arc::new(ControlClient::new(upstream.control).map_err(ServeError::Tls)?);
-
-    let Stores { policies: store, registry, check: store_check } = stores::open(&settings.store).await?;
     let asks = upstream.signed;
     let owners = owners(&settings.ownership, Arc::clone(&control), asks, &registry, Arc::clone(&identities));
     let handler = match settings.policy.handler {
@@ -89,6 +90,9 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
         .with_denial_auditor(move |denied| record_denial(&audit, denied));
     if !settings.policy.lockout_guard {
         policies = policies.without_lockout_guard();
+    }
+    if let StoreUrl::S3 { bucket, .. } = settings.store.url {
+        policies = policies.with_reserved_bucket(bucket);
     }
 
     let limits = settings.limits;

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use crate::config::{Problems, Settings};
 use crate::identity::file::IdentityFile;
 use crate::store::redb::OpenError as StoreOpenError;
+use crate::store::s3::objects::ObjectError;
 use crate::telemetry::audit::OpenError as AuditOpenError;
 use crate::upstream::{EmbeddedError, InvalidEndpoint, TlsError};
 use listener::BindError;
@@ -124,6 +125,8 @@ pub enum ServeError {
     Embedded(EmbeddedError),
     /// The file of the policies cannot be opened.
     Store(StoreOpenError),
+    /// The bucket of the policies is not there and cannot be made.
+    Objects(ObjectError),
     /// The audit trail cannot be opened.
     Audit(AuditOpenError),
     /// The system has no random numbers for the embedded store's key.
@@ -144,6 +147,7 @@ impl fmt::Display for ServeError {
             Self::Tls(error) => error.fmt(f),
             Self::Embedded(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
+            Self::Objects(error) => write!(f, "the bucket of the policies cannot be made: {error}"),
             Self::Audit(error) => error.fmt(f),
             Self::Random(error) => write!(f, "no random numbers are to be had: {error}"),
             Self::Cut { connections } => {
@@ -161,6 +165,7 @@ impl std::error::Error for ServeError {
             Self::Tls(error) => Some(error),
             Self::Embedded(error) => Some(error),
             Self::Store(error) => Some(error),
+            Self::Objects(error) => Some(error),
             Self::Audit(error) => Some(error),
             Self::Random(error) => Some(error),
             Self::Certificates(_) | Self::Cut { .. } => None,

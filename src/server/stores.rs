@@ -8,8 +8,14 @@ use tokio::time::timeout;
 use super::ServeError;
 use crate::admin::health::Check;
 use crate::config::settings::{StoreSettings, StoreUrl};
+use crate::s3::address::BucketName;
 use crate::store::redb::RedbStore;
+use crate::store::s3::{S3Store, S3StoreSettings};
 use crate::store::{OwnerRegistry, PolicyStore, StoreError};
+use crate::upstream::{BucketObjects, ControlSettings};
+
+/// How long a question about policies may take: a request waits for the answer, and a change for several of them.
+const OBJECTS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a probe waits for the place that the policies are kept in.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -24,8 +30,13 @@ pub(super) struct Stores {
     pub(super) check: Check,
 }
 
-/// Opens the store that `settings` name.
-pub(super) async fn open(settings: &StoreSettings) -> Result<Stores, ServeError> {
+/// Opens the store that `settings` name. `upstream` is the object store that we stand before, for those that are kept in
+/// it; one that `is_embedded` gets the bucket for them made.
+pub(super) async fn open(
+    settings: &StoreSettings,
+    upstream: &ControlSettings,
+    is_embedded: bool,
+) -> Result<Stores, ServeError> {
     match &settings.url {
         StoreUrl::Redb(path) => {
             let store = RedbStore::open(path).map_err(ServeError::Store)?;
@@ -37,6 +48,36 @@ pub(super) async fn open(settings: &StoreSettings) -> Result<Stores, ServeError>
             });
             Ok(Stores { policies, registry, check })
         }
+        StoreUrl::S3 { bucket, prefix } => {
+            let asked = ControlSettings { timeout: OBJECTS_TIMEOUT, ..upstream.clone() };
+            let objects = BucketObjects::new(asked, bucket.clone()).map_err(ServeError::Tls)?;
+            if is_embedded {
+                objects.make().await.map_err(ServeError::Objects)?;
+            }
+            let store = S3Store::new(
+                Arc::new(objects),
+                S3StoreSettings {
+                    prefix: prefix.clone(),
+                    refresh: settings.refresh,
+                    max_staleness: settings.max_staleness,
+                },
+            );
+            tokio::spawn(tell_of(store.clone(), bucket.clone()));
+            let registry = Arc::new(store.registry());
+            let policies = Arc::new(store.clone());
+            let check = check(move || {
+                let store = store.clone();
+                async move { store.check().await }
+            });
+            Ok(Stores { policies, registry, check })
+        }
+    }
+}
+
+/// Finds out what the object store can do, and tells. It may be away: then it is asked again when it is needed.
+async fn tell_of(store: S3Store, bucket: BucketName) {
+    if let Err(error) = store.heeds_conditions().await {
+        tracing::error!(%error, %bucket, "policies cannot be kept in this bucket for now: is it there, and may our key write to it?");
     }
 }
 

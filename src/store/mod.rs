@@ -4,11 +4,17 @@ pub mod memory;
 #[cfg(feature = "proxy")]
 pub mod redb;
 mod registry;
+#[cfg(feature = "proxy")]
+pub mod s3;
+#[cfg(feature = "proxy")]
+mod switches;
 
 pub use memory::MemoryStore;
 #[cfg(feature = "proxy")]
 pub use redb::RedbStore;
 pub use registry::{MemoryRegistry, OwnerRegistry};
+#[cfg(feature = "proxy")]
+pub use s3::S3Store;
 
 use std::fmt;
 use std::future::Future;

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::{Request, Response, Url};
+use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use super::balance::Load;
@@ -18,7 +19,7 @@ use super::pool::{MAX_IDLE, POOL_IDLE};
 use super::sign::Signer;
 use super::tls::TlsError;
 use crate::s3::address::Address;
-use crate::s3::checksum::EMPTY_SHA256;
+use crate::s3::checksum::{EMPTY_SHA256, hex};
 use crate::s3::forward::SignedPayload;
 use crate::s3::xml;
 use crate::s3::xml_answer::Root;
@@ -42,7 +43,16 @@ pub(super) struct Question {
     /// than `a/b`. What a URL cannot hold unchanged, which is a segment of dots, is not asked.
     target: String,
     headers: HeaderMap,
+    body: Bytes,
     is_signed: bool,
+}
+
+/// What came of a question.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
 }
 
 /// The store gave no usable answer.
@@ -59,7 +69,8 @@ pub(super) enum Reason {
     TimedOut(Duration),
     /// With the error's code, where its body told one.
     Status(StatusCode, Option<String>),
-    TooLong,
+    /// Than so many bytes.
+    TooLong(usize),
     Unsigned(String),
     Acl(xml::XmlError),
     Document(String),
@@ -84,12 +95,18 @@ impl Asker {
 
     /// The answer's status and its whole body.
     pub(super) async fn ask(&self, question: &Question) -> Result<(StatusCode, Bytes), ControlError> {
+        let Answer { status, body, .. } = self.ask_whole(question, MAX_ANSWER).await?;
+        Ok((status, body))
+    }
+
+    /// The whole answer, of which the body has `limit` bytes at most.
+    pub(super) async fn ask_whole(&self, question: &Question, limit: usize) -> Result<Answer, ControlError> {
         self.in_time(question, async {
             let (response, _load) = self.send(question).await?;
-            let status = response.status();
-            match read(question, response, |_| true).await? {
-                Some(body) => Ok((status, body)),
-                None => Err(question.failed(Reason::TooLong)),
+            let (status, headers) = (response.status(), response.headers().clone());
+            match read(question, response, limit, |_| true).await? {
+                Some(body) => Ok(Answer { status, headers, body }),
+                None => Err(question.failed(Reason::TooLong(limit))),
             }
         })
         .await
@@ -106,7 +123,7 @@ impl Asker {
             let (response, _load) = self.send(question).await?;
             let status = response.status();
             let is_wanted = |start: &[u8]| status != StatusCode::OK || root.begins(start) != Some(false);
-            let body = read(question, response, is_wanted).await?;
+            let body = read(question, response, MAX_ANSWER, is_wanted).await?;
             // A document that ends before its root is no document.
             let body = body.filter(|body| status != StatusCode::OK || root.begins(body).is_some());
             Ok((status, body))
@@ -158,12 +175,19 @@ impl Asker {
         let mut headers = question.headers.clone();
         headers.insert(HOST, endpoint.host().clone());
         if let Some(credentials) = self.settings.credentials.of(None).filter(|_| question.is_signed) {
+            let payload = match question.body.is_empty() {
+                true => EMPTY_SHA256.to_owned(),
+                false => hex(&Sha256::digest(&question.body)),
+            };
             Signer { credentials, region: &self.settings.region, endpoint, now: SystemTime::now() }
-                .sign(&question.method, &target, &mut headers, &SignedPayload::Sha256(EMPTY_SHA256.to_owned()))
+                .sign(&question.method, &target, &mut headers, &SignedPayload::Sha256(payload))
                 .map_err(|error| unsigned(error.to_string()))?;
         }
         let mut request = Request::new(question.method.clone(), question.url(endpoint)?);
         *request.headers_mut() = headers;
+        if !question.body.is_empty() {
+            *request.body_mut() = Some(question.body.clone().into());
+        }
         Ok(request)
     }
 }
@@ -173,13 +197,14 @@ impl Asker {
 async fn read(
     question: &Question,
     mut response: Response,
+    limit: usize,
     is_wanted: impl Fn(&[u8]) -> bool,
 ) -> Result<Option<Bytes>, ControlError> {
     let mut bytes = BytesMut::new();
     let failed = |error: reqwest::Error| question.failed(Reason::Http(error.without_url()));
     while let Some(data) = response.chunk().await.map_err(failed)? {
-        if data.len() > MAX_ANSWER.saturating_sub(bytes.len()) {
-            return Err(question.failed(Reason::TooLong));
+        if data.len() > limit.saturating_sub(bytes.len()) {
+            return Err(question.failed(Reason::TooLong(limit)));
         }
         bytes.extend_from_slice(&data);
         if !is_wanted(&bytes) {
@@ -192,12 +217,24 @@ async fn read(
 impl Question {
     /// Asks with our own key, where we have one. `query` begins with `?` or is empty.
     pub(super) fn signed(method: Method, address: &Address, query: &str) -> Self {
-        Self { method, target: format!("{address}{query}"), headers: HeaderMap::new(), is_signed: true }
+        let target = format!("{address}{query}");
+        Self { method, target, headers: HeaderMap::new(), body: Bytes::new(), is_signed: true }
     }
 
     /// Asks as anybody.
     pub(super) fn unsigned(method: Method, address: &Address, headers: HeaderMap) -> Self {
-        Self { method, target: address.to_string(), headers, is_signed: false }
+        Self { method, target: address.to_string(), headers, body: Bytes::new(), is_signed: false }
+    }
+
+    /// The same with a header more.
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// The same with a body.
+    pub(super) fn with_body(self, body: Bytes) -> Self {
+        Self { body, ..self }
     }
 
     /// The URL library takes away segments of dots, and would ask for another object.
@@ -238,7 +275,7 @@ impl fmt::Display for ControlError {
             Reason::TimedOut(limit) => write!(f, "no answer in {limit:?}"),
             Reason::Status(status, None) => write!(f, "the object store answered {status}"),
             Reason::Status(status, Some(code)) => write!(f, "the object store answered {status}, {code:?}"),
-            Reason::TooLong => write!(f, "the object store's answer is longer than {MAX_ANSWER} bytes"),
+            Reason::TooLong(limit) => write!(f, "the object store's answer is longer than {limit} bytes"),
             Reason::Unsigned(reason) => write!(f, "the question cannot be put: {reason}"),
             Reason::Acl(error) => write!(f, "the object store's answer is not an ACL: {error}"),
             Reason::Document(error) => write!(f, "the object store's answer is not what was asked for: {error}"),
@@ -254,7 +291,7 @@ impl std::error::Error for ControlError {
             Reason::Acl(error) => Some(error),
             Reason::TimedOut(_)
             | Reason::Status(..)
-            | Reason::TooLong
+            | Reason::TooLong(_)
             | Reason::Unsigned(_)
             | Reason::Document(_)
             | Reason::Unreachable(_) => None,

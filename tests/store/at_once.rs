@@ -7,8 +7,7 @@ use portcullis::store::{Contents, InForce, PolicyStore, REVISIONS_KEPT, Revision
 
 use crate::support::{block, bucket, change, compiled, document, in_force, past, put, put_block};
 
-pub(crate) async fn a_restored_bucket_is_never_seen_without_a_policy(store: &Arc<dyn PolicyStore>) {
-    const ROUNDS: u64 = 100;
+pub(crate) async fn a_restored_bucket_is_never_seen_without_a_policy(store: &Arc<dyn PolicyStore>, rounds: u64) {
     let name = "restored-at-once";
     put(&**store, name, 0).await;
     put_block(&**store, name, 0).await;
@@ -25,7 +24,7 @@ pub(crate) async fn a_restored_bucket_is_never_seen_without_a_policy(store: &Arc
             }
         })
     };
-    for n in 1..=ROUNDS {
+    for n in 1..=rounds {
         let contents = Contents {
             revisions: vec![past(name, n), past(name, n - 1)],
             policy: Some(compiled(name, n)),
@@ -39,8 +38,7 @@ pub(crate) async fn a_restored_bucket_is_never_seen_without_a_policy(store: &Arc
 
 /// A writer puts policy 1, block 1, policy 2, block 2, and so on. Whoever looks must see the block of the policy's number
 /// or of the one before; a later one was never in force together with it.
-pub(crate) async fn policy_and_block_are_read_as_of_one_moment(store: &Arc<dyn PolicyStore>) {
-    const ROUNDS: u64 = 300;
+pub(crate) async fn policy_and_block_are_read_as_of_one_moment(store: &Arc<dyn PolicyStore>, rounds: u64) {
     let name = "moment";
     put(&**store, name, 0).await;
     put_block(&**store, name, 0).await;
@@ -63,7 +61,7 @@ pub(crate) async fn policy_and_block_are_read_as_of_one_moment(store: &Arc<dyn P
             })
         })
         .collect();
-    for n in 1..=ROUNDS {
+    for n in 1..=rounds {
         put(&**store, name, n).await;
         assert_eq!(in_force(&**store, name).await, (Some(document(name, n)), Some(block(n - 1))));
         put_block(&**store, name, n).await;
@@ -75,10 +73,9 @@ pub(crate) async fn policy_and_block_are_read_as_of_one_moment(store: &Arc<dyn P
     }
 }
 
-pub(crate) async fn writers_and_readers_at_once(store: &Arc<dyn PolicyStore>) {
-    const WRITERS: u64 = 200;
+pub(crate) async fn writers_and_readers_at_once(store: &Arc<dyn PolicyStore>, writers: u64) {
     let name = "contended";
-    put(&**store, name, WRITERS).await;
+    put(&**store, name, writers).await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
 
     let readers: Vec<_> = (0..4)
@@ -97,7 +94,7 @@ pub(crate) async fn writers_and_readers_at_once(store: &Arc<dyn PolicyStore>) {
             })
         })
         .collect();
-    let writers: Vec<_> = (0..WRITERS)
+    let writing: Vec<_> = (0..writers)
         .map(|n| {
             let store = Arc::clone(store);
             tokio::spawn(async move {
@@ -109,7 +106,7 @@ pub(crate) async fn writers_and_readers_at_once(store: &Arc<dyn PolicyStore>) {
         })
         .collect();
     let mut written = BTreeSet::new();
-    for writer in writers {
+    for writer in writing {
         written.insert(writer.await.unwrap());
     }
     stop.send(true).unwrap();
@@ -118,7 +115,7 @@ pub(crate) async fn writers_and_readers_at_once(store: &Arc<dyn PolicyStore>) {
     }
 
     let numbers: BTreeSet<u64> = written.iter().map(|(revision, _)| *revision).collect();
-    assert_eq!(numbers.len(), WRITERS as usize, "every put has a revision of its own");
+    assert_eq!(numbers.len() as u64, writers, "every put has a revision of its own");
     let record = store.get(&bucket(name)).await.unwrap().expect("put");
     let (revision, n) = *written.last().unwrap();
     assert_eq!((record.revision, &record.document, &record.change), (revision, &document(name, n), &change(n)));

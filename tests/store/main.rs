@@ -4,6 +4,7 @@
 //! - `again`: what holds of a store that is opened a second time. For whatever outlives the process.
 //! - `replicas`: what holds of two stores in one place. For whatever several processes share.
 //! - `redb`: the store in a file.
+//! - `s3`: the store in objects, in the embedded object store and in Garage (`peers`).
 //!
 //! Each is given the place as a function that opens it. The kill test has a file of its own, `store_kill.rs`: it starts
 //! itself as a second process.
@@ -13,11 +14,16 @@
 #[cfg(feature = "proxy")]
 mod again;
 mod at_once;
+#[cfg(feature = "proxy")]
+#[allow(dead_code, clippy::panic, reason = "the end-to-end tests' own, of which not all is needed here")]
+mod peers;
 mod policies;
 #[cfg(feature = "proxy")]
 mod redb;
 mod registry;
 mod replicas;
+#[cfg(feature = "proxy")]
+mod s3;
 mod support;
 
 use std::sync::Arc;
@@ -26,7 +32,12 @@ use portcullis::store::{MemoryRegistry, MemoryStore};
 
 use support::Opened;
 
-async fn conformance(Opened { policies: store, registry }: Opened) {
+async fn conformance(opened: Opened) {
+    conformance_in(opened, 100).await;
+}
+
+/// All of it, where so many rounds of what happens at once are enough: over a network each takes its time.
+async fn conformance_in(Opened { policies: store, registry }: Opened, rounds: u64) {
     registry::conformance(&*registry).await;
     policies::a_policy_comes_back_as_it_was_put(&*store).await;
     policies::buckets_do_not_mix(&*store).await;
@@ -39,9 +50,9 @@ async fn conformance(Opened { policies: store, registry }: Opened) {
     policies::what_is_stored_is_listed_page_by_page(&*store).await;
     policies::what_is_restored_takes_the_place_of_all(&*store).await;
     policies::what_nobody_compiled_is_not_restored(&*store).await;
-    at_once::a_restored_bucket_is_never_seen_without_a_policy(&store).await;
-    at_once::policy_and_block_are_read_as_of_one_moment(&store).await;
-    at_once::writers_and_readers_at_once(&store).await;
+    at_once::a_restored_bucket_is_never_seen_without_a_policy(&store, rounds).await;
+    at_once::policy_and_block_are_read_as_of_one_moment(&store, 3 * rounds).await;
+    at_once::writers_and_readers_at_once(&store, 2 * rounds).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -15,14 +15,19 @@ use crate::support::{Opened, block, bucket, change, compiled, document, eventual
 /// `open` opens the place once more; it may be called while other stores of it are there.
 pub(crate) async fn conformance(open: impl AsyncFn() -> Opened) {
     let (here, there) = (open().await, open().await);
-    a_change_made_here_is_seen_there(&*here.policies, &*there.policies).await;
-    an_owner_recorded_here_is_known_there(&here, &there).await;
+    sharing(&here, &there).await;
     writers_here_and_there_end_with_one_of_them(&here.policies, &there.policies).await;
     // One that comes later begins with all of it.
     let late = open().await;
     for name in ["shared", "shared-contended"] {
         assert_eq!(in_force(&*late.policies, name).await, in_force(&*here.policies, name).await, "{name}");
     }
+}
+
+/// What holds also in a place where of two changes in the same moment the last one stays, and may take the other with it.
+pub(crate) async fn sharing(here: &Opened, there: &Opened) {
+    a_change_made_here_is_seen_there(&*here.policies, &*there.policies).await;
+    an_owner_recorded_here_is_known_there(here, there).await;
 }
 
 async fn a_change_made_here_is_seen_there(here: &dyn PolicyStore, there: &dyn PolicyStore) {

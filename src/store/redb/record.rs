@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::policy::AccountId;
 use crate::s3::address::BucketName;
 use crate::s3::public_access_block::PublicAccessBlock;
+use crate::store::switches::Switches;
 use crate::store::{Change, Revision, StoreError};
 
 /// The only version so far. Another layout takes another number.
@@ -68,30 +69,6 @@ struct BlockHeader {
     at: SystemTime,
     by: String,
     request_id: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Switches {
-    block_public_acls: bool,
-    ignore_public_acls: bool,
-    block_public_policy: bool,
-    restrict_public_buckets: bool,
-}
-
-impl From<PublicAccessBlock> for Switches {
-    fn from(block: PublicAccessBlock) -> Self {
-        let PublicAccessBlock { block_public_acls, ignore_public_acls, block_public_policy, restrict_public_buckets } =
-            block;
-        Self { block_public_acls, ignore_public_acls, block_public_policy, restrict_public_buckets }
-    }
-}
-
-impl From<Switches> for PublicAccessBlock {
-    fn from(switches: Switches) -> Self {
-        let Switches { block_public_acls, ignore_public_acls, block_public_policy, restrict_public_buckets } = switches;
-        Self { block_public_acls, ignore_public_acls, block_public_policy, restrict_public_buckets }
-    }
 }
 
 /// What is wrong with a record.

@@ -1,0 +1,10 @@
+//! Real object stores, as the end-to-end tests start them.
+
+#[path = "../../e2e/support/cache.rs"]
+pub(crate) mod cache;
+#[path = "../../e2e/support/garage.rs"]
+pub(crate) mod garage;
+#[path = "../../e2e/support/people.rs"]
+pub(crate) mod people;
+#[path = "../../e2e/support/process.rs"]
+pub(crate) mod process;
