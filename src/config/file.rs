@@ -15,6 +15,7 @@ use super::settings::{
 use super::{store, upstream};
 use crate::auth::admin_token::AdminToken;
 use crate::policy::AccountId;
+use crate::s3::held_bytes::DEFAULT_HELD_BYTES;
 use crate::toml_reader::{Place, Reader, Table, Value, Zero};
 
 /// What was read of the file.
@@ -265,6 +266,7 @@ fn limits(mut table: Table<'_, '_>) -> LimitSettings {
     let limits = LimitSettings {
         max_connections: table.count("max_connections", 10_000),
         max_in_flight: table.count("max_in_flight", 4_096),
+        max_held_bytes: table.count("max_held_bytes", DEFAULT_HELD_BYTES),
         request_header_timeout: table.duration("request_header_timeout", Zero::Refused, Duration::from_secs(10)),
         idle_timeout: table.duration("idle_timeout", Zero::Refused, Duration::from_secs(75)),
         drain_timeout: table.duration("drain_timeout", Zero::Allowed, Duration::from_secs(25)),

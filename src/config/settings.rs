@@ -243,6 +243,8 @@ pub struct LimitSettings {
     pub max_connections: usize,
     /// Requests at once; past it, `503 SlowDown`.
     pub max_in_flight: usize,
+    /// Bytes of bodies held in memory at once; past it, `503 SlowDown`.
+    pub max_held_bytes: usize,
     /// How long a client may take to send a request's header.
     pub request_header_timeout: Duration,
     /// How long a connection may be idle.

@@ -60,6 +60,7 @@ fn the_upstream_is_all_a_file_needs() {
     assert_eq!(settings.ownership.cache_ttl, Duration::from_secs(30));
     assert_eq!(settings.limits.max_connections, 10_000);
     assert_eq!(settings.limits.max_in_flight, 4_096);
+    assert_eq!(settings.limits.max_held_bytes, 256 << 20);
     assert_eq!(settings.limits.request_header_timeout, Duration::from_secs(10));
     assert_eq!(settings.limits.idle_timeout, Duration::from_secs(75));
     assert_eq!(settings.limits.drain_timeout, Duration::from_secs(25));
@@ -124,6 +125,7 @@ bucket = [{ name = "a*", account = "444455556666" }]
 [limits]
 max_connections = 1
 max_in_flight = 0x10
+max_held_bytes = 1_000_000
 request_header_timeout = "1s"
 idle_timeout = "1s"
 drain_timeout = "0s"
@@ -163,6 +165,7 @@ audit = "audit.log"
     assert_eq!(settings.ownership.sources, [OwnershipSource::Default, OwnershipSource::Static]);
     assert_eq!(settings.ownership.buckets.len(), 1);
     assert_eq!(settings.limits.max_in_flight, 16);
+    assert_eq!(settings.limits.max_held_bytes, 1_000_000);
     assert_eq!(settings.limits.drain_timeout, Duration::ZERO);
     assert_eq!(settings.log.format, LogFormat::Json);
     assert_eq!(settings.log.audit, AuditTarget::File("/etc/portcullis/audit.log".into()));

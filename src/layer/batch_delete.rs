@@ -76,7 +76,8 @@ where
         return Err(Refused::Here(ErrorCode::BadGateway.into()));
     }
     let bound = Bound { bytes: MAX_DELETE_RESULT_BYTES, too_long: || ErrorCode::BadGateway.into() };
-    let answer = read(body, None, bound).await.map_err(|error| {
+    // The store has deleted them, which must be told whatever is held.
+    let answer = read(body, None, bound, None).await.map_err(|error| {
         tracing::warn!(%error, "the store's answer to a batch delete was not read whole");
         S3Error::new(ErrorCode::BadGateway)
     })?;

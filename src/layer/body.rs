@@ -16,6 +16,7 @@ use super::bucket_list::FilteredBuckets;
 use super::form_body::{FormBody, PeekedForm};
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::form::SizeRange;
+use crate::s3::held_bytes::{HeldBytes, NoRoom};
 
 pin_project! {
     /// The request body the inner service gets.
@@ -93,9 +94,9 @@ impl<B: Body<Data = Bytes>> RequestBody<B> {
         }
     }
 
-    /// Reads the beginning of a body that was not touched yet, until `enough` says so of all that was read so far, or
-    /// there is no more; answers it, and the body as it was before.
-    pub(crate) async fn peek(self, mut enough: impl FnMut(&[u8]) -> bool) -> (Peeked, Self)
+    /// Reads the beginning of a body that was not touched yet, until `enough` says so of all that was read so far, there is
+    /// no more, or no room in `room` to hold it; answers it, and the body as it was before.
+    pub(crate) async fn peek(self, room: &HeldBytes, mut enough: impl FnMut(&[u8]) -> bool) -> (Peeked, Self)
     where
         B::Error: Into<BoxError>,
     {
@@ -105,7 +106,14 @@ impl<B: Body<Data = Bytes>> RequestBody<B> {
             source => return (Peeked::default(), Self { source, check }),
         };
         let mut begun = BytesMut::new();
+        let mut share = room.share();
+        let mut no_room = None;
         let rest = loop {
+            // Twice: memory is taken in doubles.
+            if let Err(error) = share.grow_to(2 * begun.len()) {
+                no_room = Some(error);
+                break Rest::Body(body);
+            }
             if enough(&begun) {
                 break Rest::Body(body);
             }
@@ -116,7 +124,8 @@ impl<B: Body<Data = Bytes>> RequestBody<B> {
                 None => break Rest::Nothing,
             }
         };
-        let peeked = Peeked { bytes: begun.freeze(), ended: matches!(rest, Rest::Nothing) };
+        let bytes = Arc::new(share).with(begun.freeze());
+        let peeked = Peeked { bytes, ended: matches!(rest, Rest::Nothing), no_room };
         let source = Source::Peeked { begun: Some(peeked.bytes.clone()), rest };
         (peeked, Self { source, check })
     }
@@ -128,6 +137,8 @@ pub(crate) struct Peeked {
     pub(crate) bytes: Bytes,
     /// Whether that is all of it.
     pub(crate) ended: bool,
+    /// Why no more was read, where that is why.
+    pub(crate) no_room: Option<NoRoom>,
 }
 
 impl<B> Source<B>

@@ -177,7 +177,8 @@ impl<S> Call<S> {
             Some(bound) => {
                 let payload = self.exchange.payload_as_sent();
                 let limit = bound.framed(payload).bytes;
-                let (peeked, body) = body.peek(|begun| begun.len() > limit).await;
+                let room = self.exchange.shared.held.clone();
+                let (peeked, body) = body.peek(&room, |begun| begun.len() > limit).await;
                 // What was read already needs no leave to be sent.
                 self.exchange.parts.headers.remove(EXPECT);
                 (body, Some((bound, peeked)))
@@ -290,7 +291,7 @@ impl Exchange {
         let Some(bound) = self.bound(operation) else { return Ok(Taken::Untouched(body)) };
         let headers = self.effective_headers()?;
         let verified = signed.map(|signed| &signed.verified);
-        Held::read(body, bound, &headers, payload, verified).await.map(Taken::Held)
+        Held::read(body, bound, &self.shared.held, &headers, payload, verified).await.map(Taken::Held)
     }
 
     pub(super) fn effective_headers(&self) -> Result<Cow<'_, HeaderMap>, S3Error> {
@@ -335,6 +336,7 @@ impl Exchange {
     ) -> Result<Ruling, S3Error> {
         let payload = self.payload(signed)?;
         let held = match taken {
+            Some((_, Peeked { no_room: Some(error), .. })) => return Err(error.into()),
             Some((bound, peeked)) if !peeked.ended && peeked.bytes.len() > bound.framed(payload).bytes => {
                 return Err((bound.too_long)());
             }

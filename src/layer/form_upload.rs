@@ -100,8 +100,9 @@ impl<S> Call<S> {
     {
         let mut reader = self.exchange.content_type().and_then(|text| FormReader::new(text).map_err(S3Error::from));
         let mut read = None;
+        let room = self.exchange.shared.held.clone();
         let (peeked, body) = body
-            .peek(|begun| match &mut reader {
+            .peek(&room, |begun| match &mut reader {
                 Ok(reader) => {
                     read = reader.read(begun).transpose();
                     read.is_some()
@@ -113,6 +114,7 @@ impl<S> Call<S> {
         let form = match (reader.map(|_| ()), read) {
             (Err(error), _) => Err(error),
             (Ok(()), Some(form)) => form.map_err(S3Error::from),
+            (Ok(()), None) if let Some(error) = peeked.no_room => Err(error.into()),
             (Ok(()), None) => Err(ErrorCode::IncompleteBody.into()),
         };
         if let Err(error) = self.exchange.rehearse_form(target, form, &peeked.bytes).await {

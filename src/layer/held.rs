@@ -2,6 +2,7 @@
 //! that wait for their bucket's turn.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap, TRANSFER_ENCODING};
@@ -19,6 +20,7 @@ use crate::s3::aws_chunked::{self, ChunkSignatures, Framing, unframe};
 use crate::s3::checksum::{DigestChecks, PayloadHash, hex};
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::SignedPayload;
+use crate::s3::held_bytes::HeldBytes;
 
 /// How much longer than its payload an aws-chunked body may be: chunk headers, signatures, trailers.
 const FRAMING_BYTES: usize = 8 * 1024;
@@ -68,10 +70,11 @@ impl Bound {
 
 impl Held {
     /// Reads a body, undoes its framing, and holds it against everything that was said of it: length, digests,
-    /// signatures. `verified` is the caller's signature, if there is one.
+    /// signatures. `verified` is the caller's signature, if there is one. Whoever holds it, it counts among `room`.
     pub(super) async fn read<B>(
         body: B,
         bound: Bound,
+        room: &HeldBytes,
         headers: &HeaderMap,
         payload: PayloadMode,
         verified: Option<&Verified>,
@@ -83,7 +86,7 @@ impl Held {
         // Before anything is read, what can be refused already.
         let checks = DigestChecks::from_headers(headers)?;
         bound.decoded_length(headers, payload)?;
-        let raw = read(body, content_length(headers), bound.framed(payload)).await?;
+        let raw = read(body, content_length(headers), bound.framed(payload), Some(room)).await?;
         Self::unpack(raw, bound, checks, headers, payload, verified)
     }
 
@@ -136,12 +139,17 @@ pub(super) fn framing(payload: PayloadMode) -> Option<Framing> {
 
 impl Held {
     /// Reads a body that goes on as it came, whatever was said of it.
-    pub(super) async fn as_sent<B>(body: B, bound: Bound, headers: &HeaderMap) -> Result<Self, S3Error>
+    pub(super) async fn as_sent<B>(
+        body: B,
+        bound: Bound,
+        room: &HeldBytes,
+        headers: &HeaderMap,
+    ) -> Result<Self, S3Error>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        let raw = read(body, content_length(headers), bound).await?;
+        let raw = read(body, content_length(headers), bound, Some(room)).await?;
         Ok(Self { content: raw.clone(), raw, trailers: Vec::new() })
     }
 }
@@ -185,8 +193,13 @@ pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Reads a body as it comes.
-pub(super) async fn read<B>(body: B, announced: Option<u64>, bound: Bound) -> Result<Bytes, S3Error>
+/// Reads a body as it comes, and counts it among `room`, where there is one.
+pub(super) async fn read<B>(
+    body: B,
+    announced: Option<u64>,
+    bound: Bound,
+    room: Option<&HeldBytes>,
+) -> Result<Bytes, S3Error>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -196,15 +209,23 @@ where
     }
     let mut body = pin!(body);
     let mut bytes = BytesMut::new();
+    let mut share = room.map(HeldBytes::share);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|error| interrupted(&*error.into()))?.into_data() else { continue };
         if data.len() > bound.bytes.saturating_sub(bytes.len()) {
             return Err((bound.too_long)());
         }
+        // Twice: memory is taken in doubles, and there may be a second copy, without the framing.
+        if let Some(share) = &mut share {
+            share.grow_to(2 * (bytes.len() + data.len()))?;
+        }
         bytes.extend_from_slice(&data);
     }
     match announced {
         Some(length) if length != bytes.len() as u64 => Err(ErrorCode::IncompleteBody.into()),
-        Some(_) | None => Ok(bytes.freeze()),
+        Some(_) | None => Ok(match share {
+            Some(share) => Arc::new(share).with(bytes.freeze()),
+            None => bytes.freeze(),
+        }),
     }
 }

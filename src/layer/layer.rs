@@ -17,6 +17,7 @@ use crate::identity::CredentialStore;
 use crate::ownership::BucketOwners;
 use crate::s3::address::{BucketName, Domains};
 use crate::s3::forward::FormSigner;
+use crate::s3::held_bytes::HeldBytes;
 use crate::store::{PolicySource, PolicyStore};
 
 /// Who keeps the policies.
@@ -101,6 +102,7 @@ pub(crate) struct Shared {
     pub(crate) clock: fn() -> SystemTime,
     pub(crate) signing_keys: SigningKeys,
     pub(crate) locks: BucketLocks,
+    pub(crate) held: HeldBytes,
 }
 
 impl fmt::Debug for Shared {
@@ -146,6 +148,7 @@ impl BucketPolicyLayer {
             clock: SystemTime::now,
             signing_keys: SigningKeys::default(),
             locks: BucketLocks::default(),
+            held: HeldBytes::default(),
         })
     }
 }
@@ -228,6 +231,14 @@ impl Builder {
     #[must_use]
     pub fn with_auditor(mut self, auditor: impl Fn(&PolicyChange) + Send + Sync + 'static) -> Self {
         self.0.auditor = Some(Auditor(Arc::new(auditor)));
+        self
+    }
+
+    /// How much of bodies may be held in memory at once, over all requests: signed chunks that are signed anew, and bodies
+    /// that a decision depends on. A request that would hold more is answered `503 SlowDown`. 256 MiB by default.
+    #[must_use]
+    pub fn with_held_bytes(mut self, held: HeldBytes) -> Self {
+        self.0.held = held;
         self
     }
 

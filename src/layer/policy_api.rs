@@ -297,7 +297,7 @@ impl Exchange {
     {
         let bound = Bound { bytes: MAX_BODY, too_long };
         let verified = &signed.verified;
-        let held = Held::read(body, bound, headers, verified.payload(), Some(verified)).await?;
+        let held = Held::read(body, bound, &self.shared.held, headers, verified.payload(), Some(verified)).await?;
         let validated = Policy::parse(&held.content, bucket.as_str()).map_err(|invalid| malformed(&invalid))?;
         for warning in &validated.warnings {
             tracing::info!(request_id = %self.responder.id, %bucket, %warning, "a policy is valid, and may not mean what it says");

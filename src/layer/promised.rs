@@ -68,9 +68,12 @@ impl Exchange {
         };
         let verifier = signed.filter(|_| framing.is_signed()).map(|signed| signed.verified.chunk_verifier());
         let signatures = verifier.map(|verifier| Box::new(verifier) as Box<dyn ChunkSignatures + Send>);
-        let relay = Relay::new(framing, decoded_length(&headers)?, signatures, digests);
+        let mut relay = Relay::new(framing, decoded_length(&headers)?, signatures, digests);
         let slot = ChunkSignerSlot::default();
         let signer = (fate == Fate::SignedAnew && framing.is_signed()).then(|| slot.clone());
+        if signer.is_some() {
+            relay.hold_within(self.shared.held.clone());
+        }
         let (body, fault) = body.checked(BodyCheck::framed(relay, signer))?;
         Ok(Judged { body, fault: Some(fault), payload: SignedPayload::Streaming(framing, slot) })
     }

@@ -72,7 +72,7 @@ impl<S> Call<S> {
                 let payload = exchange.payload(signed.as_ref())?;
                 let bound = Bound::bytes(MAX_PUBLIC_ACCESS_BLOCK_BYTES);
                 let verified = signed.as_ref().map(|signed| &signed.verified);
-                let held = Held::read(body, bound, &headers, payload, verified).await?;
+                let held = Held::read(body, bound, &exchange.shared.held, &headers, payload, verified).await?;
                 let block = PublicAccessBlock::parse(&held.content).map_err(S3Error::from)?;
                 exchange.put_block(&*store, bucket, signed.as_ref(), block).await
             }

@@ -423,10 +423,11 @@ impl Exchange {
         let bound = Bound::bytes(MAX_BUCKET_BODY);
         match passage {
             // The store holds it against what was said of it.
-            Passage::AsSent => Held::as_sent(body, bound, &self.parts.headers).await,
+            Passage::AsSent => Held::as_sent(body, bound, &self.shared.held, &self.parts.headers).await,
             Passage::Resigned { payload, .. } => {
                 let headers = effective_headers(&self.parts.headers, &self.query()?)?;
-                Held::read(body, bound, &headers, *payload, signed.map(|signed| &signed.verified)).await
+                Held::read(body, bound, &self.shared.held, &headers, *payload, signed.map(|signed| &signed.verified))
+                    .await
             }
         }
     }

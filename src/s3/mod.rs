@@ -15,6 +15,7 @@ pub mod delete_result;
 pub mod error;
 pub mod form;
 pub mod forward;
+pub mod held_bytes;
 pub mod hoisted;
 #[cfg(feature = "proxy")]
 pub(crate) mod object_list;

@@ -29,6 +29,7 @@ use crate::ownership::registry::RegistryOwners;
 use crate::ownership::resolver::{OwnerResolver, Source};
 use crate::s3::address::Domains;
 use crate::s3::checksum::hex;
+use crate::s3::held_bytes::HeldBytes;
 use crate::store::OwnerRegistry;
 use crate::telemetry::audit::{AuditLog, AuditRecord, AuditTarget, DenialRecord};
 use crate::telemetry::logging::{self, Format, LoggingSettings};
@@ -62,6 +63,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
         PolicyHandler::Forward => Handler::Forward { present: asks.then(|| Arc::clone(&control) as _) },
     };
     let mut policies = BucketPolicyLayer::builder(identities, Arc::new(owners), handler)
+        .with_held_bytes(HeldBytes::new(settings.limits.max_held_bytes))
         .with_domains(domains)
         .with_region(settings.upstream.region.clone())
         .with_pass_through(match settings.upstream.auth {

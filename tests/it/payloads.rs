@@ -4,14 +4,15 @@ use http::Request;
 use http_body_util::Full;
 use portcullis::s3::aws_chunked::Framing;
 use portcullis::s3::forward::{Resign, SignedPayload};
-use portcullis::{Enforcement, PassThrough};
+use portcullis::s3::held_bytes::DEFAULT_HELD_BYTES;
+use portcullis::{DenialCause, Enforcement, PassThrough};
 
 use super::support::stack::{Stack, number};
 use super::support::{Caller, frame_signed_with, request, signed};
 
-const SIGNED: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
-const SIGNED_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
-const UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+pub(crate) const SIGNED: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+pub(crate) const SIGNED_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
+pub(crate) const UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 /// Of `hello, world`.
 const CRC32: &str = "x-amz-checksum-crc32:/6tyOg==";
 
@@ -20,13 +21,13 @@ const OPEN: &str =
     r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::photos/*"}}"#;
 
 /// A layer that decides, in front of a store that judges for itself or knows our key alone.
-async fn stack(pass_through: PassThrough) -> Stack {
+pub(crate) async fn stack(pass_through: PassThrough) -> Stack {
     let stack = Stack::deciding(Enforcement::Enforce, pass_through);
     assert_eq!(stack.put(Caller("root"), OPEN).await.verdict(), "204");
     stack
 }
 
-fn put(payload: &str, headers: &[(&str, &str)]) -> Request<Full<bytes::Bytes>> {
+pub(crate) fn put(payload: &str, headers: &[(&str, &str)]) -> Request<Full<bytes::Bytes>> {
     let mut all = vec![("x-amz-content-sha256", payload), ("x-amz-decoded-content-length", "12")];
     all.extend(headers);
     request("PUT", "/photos/k", &all, "")
@@ -208,5 +209,29 @@ async fn where_nothing_is_decided_nothing_is_held_against_a_body() {
         let body = body.replace("world", "worlt");
         assert_eq!(stack.send(with_body(head, &body)).await.verdict(), "200", "the store's own judgement");
         assert_eq!(stack.seen.lock().unwrap().pop().unwrap().1, body);
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_finds_no_room_is_told_to_slow_down() {
+    let delete = |keys: usize| format!("<Delete>{}</Delete>", "<Object><Key>some/key</Key></Object>".repeat(keys));
+    for (enforcement, verdict) in [(Enforcement::Enforce, "503 SlowDown"), (Enforcement::Audit, "200")] {
+        let mut stack = Stack::deciding(enforcement, PassThrough::Verified);
+        stack.inner_answer = "<DeleteResult/>";
+        let others = stack.room.take(DEFAULT_HELD_BYTES).unwrap();
+        for (keys, verdict) in [(900, "200"), (5_000, verdict), (900, "200")] {
+            let sent = signed(Caller("root"), request("POST", "/photos?delete", &[], delete(keys))).await;
+            let found = stack.send(sent).await.verdict();
+            assert_eq!(found, verdict, "{enforcement:?} {keys}");
+        }
+        let told: Vec<_> = stack.denials.lock().unwrap().drain(..).map(|denied| denied.cause).collect();
+        match (enforcement, told.as_slice()) {
+            (Enforcement::Audit, [DenialCause::Refused { code: "SlowDown", .. }]) | (Enforcement::Enforce, []) => {}
+            (_, told) => panic!("{enforcement:?}: {told:?}"),
+        }
+        drop(others);
+        assert_eq!(stack.room.held(), 0);
+        let sent = signed(Caller("root"), request("POST", "/photos?delete", &[], delete(900))).await;
+        assert_eq!(stack.send(sent).await.verdict(), "200");
     }
 }

@@ -8,27 +8,32 @@
 //! lacks its last piece in any case.
 //!
 //! **Where signatures are made anew** a chunk is held whole, since the new signature covers the data and stands before
-//! it. So its size is bounded ([`MAX_RELAYED_CHUNK`]), and memory is taken as the data comes, not as it is announced. The
-//! chunk before may still be on its way out, so an upload takes up to some three times the size of its chunks.
-//! Elsewhere nothing is held but the end, whatever the size of a chunk.
+//! it. So its size is bounded ([`MAX_RELAYED_CHUNK`]), memory is taken as the data comes, not as it is announced, and what
+//! all uploads take together is bounded as well ([`HeldBytes`]). The chunk before may still be on its way out, so an upload
+//! takes up to some three times the size of its chunks. Elsewhere nothing is held but the end, whatever the size of a chunk.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{ChunkSignatures, ChunkSigner, ChunkedError, Decoder, Framing, SIGNATURE_DIGITS, State};
+use super::{
+    ChunkSignatures, ChunkSigner, ChunkedError, Decoder, Framing, MAX_LINE, MAX_TRAILER_BYTES, SIGNATURE_DIGITS, State,
+};
 use crate::s3::checksum::{DigestChecks, DigestVerifier};
 use crate::s3::error::{ErrorCode, S3Error};
+use crate::s3::held_bytes::{HeldBytes, NoRoom, Share, UNCOUNTED};
 
 /// The most data of one chunk whose signature is made anew, in bytes. Amazon names no limit, SDKs send 64 KiB to 1 MiB,
 /// and MinIO's server takes as much.
 pub const MAX_RELAYED_CHUNK: u64 = 16 << 20;
 
 /// How much room is made for a chunk when its data begins to come, in bytes: as much as most chunks have.
-const ROOM_IN_ADVANCE: usize = 128 << 10;
+const ROOM_IN_ADVANCE: usize = UNCOUNTED - ROOM_FOR_END - MAX_LINE;
 
-/// How much room is made behind a chunk's data: for the last chunk's line and the trailers, such as they mostly are.
-const ROOM_FOR_END: usize = 512;
+/// How much room is made behind a chunk's data: for the last chunk's line and the trailers, so that a chunk is not moved
+/// for their sake.
+const ROOM_FOR_END: usize = MAX_LINE + MAX_TRAILER_BYTES + 8;
 
 /// Judges a framed body piece by piece, and says what of it may go on.
 pub struct Relay {
@@ -38,6 +43,10 @@ pub struct Relay {
     last: Option<Bytes>,
     /// What came and may not go on yet.
     held: BytesMut,
+    /// What `held` takes of `room`, until the memory that it is in is free.
+    share: Option<Arc<Share>>,
+    /// What all bodies may hold together; none where nobody counts.
+    room: Option<HeldBytes>,
     /// Where in `held` the signature of the chunk stands whose data is being read.
     signature_at: usize,
     /// Where in `held` the trailers begin, once the last chunk's line is there.
@@ -67,6 +76,8 @@ pub enum RelayError {
     Digest(S3Error),
     /// A signature could not be put in the place of another.
     NotSigned,
+    /// A chunk must be held to be signed anew, and too much is held already.
+    NoRoom(NoRoom),
 }
 
 impl Relay {
@@ -85,6 +96,8 @@ impl Relay {
             digests: checks.verifier(),
             last: None,
             held: BytesMut::new(),
+            share: None,
+            room: None,
             signature_at: 0,
             trailers_at: 0,
         }
@@ -95,6 +108,11 @@ impl Relay {
         if let Some(signatures) = self.decoder.signatures.as_mut().filter(|_| self.decoder.framing.is_signed()) {
             signatures.ours = Some(signer);
         }
+    }
+
+    /// Has what is held counted among what others hold. To be called before the first piece.
+    pub fn hold_within(&mut self, room: HeldBytes) {
+        self.room = Some(room);
     }
 
     /// Takes the next piece, and gives what may go on.
@@ -125,10 +143,10 @@ impl Relay {
             self.replace_in_trailers()?;
         }
         std::mem::take(&mut self.digests).finish(&trailers).map_err(RelayError::Digest)?;
-        let held = std::mem::take(&mut self.held).freeze();
+        let held = Held { bytes: std::mem::take(&mut self.held), share: self.share.take() };
         Ok(match self.last.take() {
-            Some(last) => [last, held].concat().into(),
-            None => held,
+            Some(last) => self.joined(&last, &held.bytes)?.freeze(),
+            None => held.freeze(),
         })
     }
 
@@ -148,7 +166,7 @@ impl Relay {
 
     fn push_signing(&mut self, piece: &[u8]) -> Result<Option<Bytes>, RelayError> {
         let mut rest = piece;
-        let mut judged: Option<BytesMut> = None;
+        let mut judged: Option<Held> = None;
         while !rest.is_empty() {
             let before = self.decoder.state;
             let after = match self.decoder.step(rest, &mut |data| self.digests.update(data)) {
@@ -156,7 +174,7 @@ impl Relay {
                 Err(error) => return Err(self.fail(error)),
             };
             let (taken, after) = rest.split_at(rest.len() - after.len());
-            self.make_room(before, taken.len());
+            self.make_room(before, taken.len())?;
             self.held.extend_from_slice(taken);
             rest = after;
             match (before, self.decoder.state) {
@@ -169,11 +187,11 @@ impl Relay {
                 (State::DataEnd, State::Line) => {
                     self.replace_at(self.signature_at)?;
                     if !self.has_all_data() {
-                        let chunk = self.held.split();
-                        match &mut judged {
-                            Some(judged) => judged.unsplit(chunk),
-                            None => judged = Some(chunk),
-                        }
+                        let chunk = Held { bytes: self.held.split(), share: self.share.clone() };
+                        judged = Some(match judged {
+                            Some(before) => self.after(before, chunk)?,
+                            None => chunk,
+                        });
                     }
                 }
                 (State::Line, State::Trailer) => {
@@ -183,21 +201,55 @@ impl Relay {
                 _ => {}
             }
         }
-        Ok(judged.map(BytesMut::freeze))
+        Ok(judged.map(Held::freeze))
     }
 
     /// For so many bytes more. Room doubles as a chunk grows, since it may never come whole, but not beyond its end.
-    fn make_room(&mut self, before: State, bytes: usize) {
-        let State::Data(left) = before else { return };
+    fn make_room(&mut self, before: State, bytes: usize) -> Result<(), RelayError> {
+        let State::Data(left) = before else { return Ok(()) };
         if self.held.capacity() - self.held.len() >= bytes {
-            return;
+            return Ok(());
         }
         let end = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(ROOM_FOR_END);
         let more = end.min(self.held.len().max(ROOM_IN_ADVANCE)).max(bytes);
+        let Held { bytes, share } = self.room_for(self.held.len() + more)?;
         // `reserve` would double whatever is asked for.
-        let mut held = BytesMut::with_capacity(self.held.len() + more);
-        held.extend_from_slice(&self.held);
-        self.held = held;
+        let before = std::mem::replace(&mut self.held, bytes);
+        self.held.extend_from_slice(&before);
+        self.share = share;
+        Ok(())
+    }
+
+    /// Empty, with room for so many bytes.
+    fn room_for(&mut self, bytes: usize) -> Result<Held, RelayError> {
+        let share = match &self.room {
+            Some(room) if bytes > UNCOUNTED => match room.take(bytes) {
+                Ok(share) => Some(Arc::new(share)),
+                Err(error) => {
+                    self.decoder.state = State::Failed;
+                    return Err(RelayError::NoRoom(error));
+                }
+            },
+            _ => None,
+        };
+        Ok(Held { bytes: BytesMut::with_capacity(bytes), share })
+    }
+
+    /// A chunk and the one after it. Most are in the same memory, one behind the other.
+    fn after(&mut self, before: Held, chunk: Held) -> Result<Held, RelayError> {
+        if before.bytes.as_ptr_range().end != chunk.bytes.as_ptr() {
+            return self.joined(&before.bytes, &chunk.bytes);
+        }
+        let Held { mut bytes, share } = before;
+        bytes.unsplit(chunk.bytes);
+        Ok(Held { bytes, share })
+    }
+
+    fn joined(&mut self, first: &[u8], second: &[u8]) -> Result<Held, RelayError> {
+        let mut joined = self.room_for(first.len() + second.len())?;
+        joined.bytes.extend_from_slice(first);
+        joined.bytes.extend_from_slice(second);
+        Ok(joined)
     }
 
     fn fail(&mut self, error: ChunkedError) -> RelayError {
@@ -249,6 +301,22 @@ impl Relay {
     }
 }
 
+/// Bytes, and what they take of the room for all.
+struct Held {
+    bytes: BytesMut,
+    share: Option<Arc<Share>>,
+}
+
+impl Held {
+    fn freeze(self) -> Bytes {
+        let bytes = self.bytes.freeze();
+        match self.share {
+            Some(share) => share.with(bytes),
+            None => bytes,
+        }
+    }
+}
+
 impl ChunkSignatures for Signatures {
     fn chunk(&mut self, sha256_of_data: [u8; 32], signature: &str) -> bool {
         let right = self.theirs.as_mut().is_some_and(|theirs| theirs.chunk(sha256_of_data, signature));
@@ -279,6 +347,7 @@ impl From<RelayError> for S3Error {
             RelayError::Framing(error) => error.into(),
             RelayError::Digest(error) => error,
             RelayError::NotSigned => ErrorCode::InternalError.into(),
+            RelayError::NoRoom(error) => error.into(),
         }
     }
 }
@@ -298,6 +367,7 @@ impl fmt::Display for RelayError {
             Self::Framing(error) => write!(f, "{error}"),
             Self::Digest(error) => write!(f, "{error}"),
             Self::NotSigned => f.write_str("a signature could not be replaced"),
+            Self::NoRoom(error) => write!(f, "{error}"),
         }
     }
 }

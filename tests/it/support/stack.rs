@@ -12,6 +12,7 @@ use portcullis::policy::Policy;
 use portcullis::s3::address::{BucketName, Domains, ObjectKey};
 use portcullis::s3::aws_chunked::ChunkSigner;
 use portcullis::s3::forward::{Resign, SignedPayload};
+use portcullis::s3::held_bytes::HeldBytes;
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::{BoxFuture, PolicySource, StoreError};
 use portcullis::{BucketPolicyLayer, Denied, Enforcement, Handler, KeyRule, PassThrough, PolicyChange, RequestBody};
@@ -42,6 +43,8 @@ pub(crate) struct Stack {
     pub(crate) changes: Arc<Mutex<Vec<PolicyChange>>>,
     pub(crate) denials: Arc<Mutex<Vec<Denied>>>,
     pub(crate) facts: Arc<Facts>,
+    /// For all bodies that are held.
+    pub(crate) room: HeldBytes,
     pub(crate) seen: Seen,
     pub(crate) inner_status: u16,
     pub(crate) inner_answer: &'static str,
@@ -102,17 +105,19 @@ impl Stack {
         let denials = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&denials);
         let facts = Arc::new(Facts::default());
+        let room = HeldBytes::default();
         let layer = BucketPolicyLayer::builder(Arc::new(credentials()), Arc::clone(&owners) as _, handler)
             .with_domains(Domains::parse(["s3.localhost"]).unwrap())
             .with_pass_through(pass_through)
             .with_enforcement(enforcement)
             .with_key_rule(key_rule)
             .with_store_facts(Arc::clone(&facts) as _)
+            .with_held_bytes(room.clone())
             .with_auditor(move |change| log.lock().unwrap().push(change.clone()))
             .with_denial_auditor(move |denied| told.lock().unwrap().push(denied.clone()));
         let layer = adjust(layer).build();
         let (seen, inner_answer) = (Seen::default(), "from the store");
-        Self { layer, store, owners, changes, denials, facts, seen, inner_status: 200, inner_answer }
+        Self { layer, store, owners, changes, denials, facts, room, seen, inner_status: 200, inner_answer }
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {

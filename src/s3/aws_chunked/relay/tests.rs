@@ -269,9 +269,58 @@ fn a_long_chunk_takes_little_more_room_than_it_is_long() {
     let mut relay = sent.relay(true);
     for piece in sent.body.chunks(10_000) {
         assert_eq!(relay.push(Bytes::copy_from_slice(piece)), Ok(None));
-        assert!(relay.held.capacity() <= (2 * relay.held() + ROOM_IN_ADVANCE).min(sent.body.len() + 1_000));
+        assert!(relay.held.capacity() <= (2 * relay.held() + ROOM_IN_ADVANCE).min(sent.body.len() + 5_000));
     }
     assert_eq!(relay.finish().unwrap().len(), sent.body.len());
+}
+
+#[test]
+fn what_uploads_hold_together_is_bounded_and_given_back() {
+    let chunk = vec![b'x'; 1_000_000];
+    let sent = Sent::new(Framing::Signed, ChecksumAlgorithm::Crc32, &[&chunk, &chunk, &chunk], SEED);
+    let room = HeldBytes::new(3_000_000);
+    let relay = || {
+        let mut relay = sent.relay(true);
+        relay.hold_within(room.clone());
+        relay
+    };
+    let (first, rest) = sent.body.split_at(900_000);
+    let mut pieces = rest.chunks(50_000).map(Bytes::copy_from_slice);
+    let mut one = relay();
+    for piece in first.chunks(50_000) {
+        assert_eq!(one.push(Bytes::copy_from_slice(piece)), Ok(None));
+    }
+    assert!((900_000..1_100_000).contains(&room.held()), "{}", room.held());
+    let out = pieces.by_ref().find_map(|piece| one.push(piece).unwrap()).unwrap();
+    assert!(room.held() >= out.len(), "also while the chunk is on its way out");
+
+    // Another, whose chunks come as slowly, finds no room and from then on holds nothing.
+    let mut waiting: Vec<Relay> = Vec::new();
+    let refused = loop {
+        let mut another = relay();
+        if let Err(error) =
+            first.chunks(50_000).try_for_each(|piece| another.push(Bytes::copy_from_slice(piece)).map(drop))
+        {
+            break (another, error);
+        }
+        waiting.push(another);
+        assert!(room.held() <= 3_000_000 && waiting.len() < 3);
+    };
+    assert!(matches!(refused.1, RelayError::NoRoom(_)), "{:?}", refused.1);
+    assert_eq!(S3Error::from(refused.1).code(), ErrorCode::SlowDown);
+    let mut small = Sent::new(Framing::Signed, ChecksumAlgorithm::Crc32, &[b"small"], SEED).relay(true);
+    small.hold_within(room.clone());
+    assert!(small.push(signed(SEED, &[b"small"], None).into()).is_ok(), "ordinary chunks still pass");
+
+    drop((refused.0, waiting, out));
+    let mut passed = 0;
+    for piece in pieces {
+        passed += one.push(piece).unwrap().map_or(0, |out| out.len());
+    }
+    let end = one.finish().unwrap();
+    assert!(passed + end.len() < sent.body.len(), "the first chunk went on before");
+    drop((one, end));
+    assert_eq!(room.held(), 0);
 }
 
 #[test]
