@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use metrics::Gauge;
 use pin_project_lite::pin_project;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_layer::Layer;
@@ -21,13 +22,41 @@ use crate::upstream::respond::error_response;
 /// been sent.
 #[derive(Clone, Debug)]
 pub struct InFlightLayer {
-    places: Arc<Semaphore>,
+    places: Places,
+}
+
+#[derive(Clone, Debug)]
+struct Places {
+    free: Arc<Semaphore>,
+    taken: Gauge,
+}
+
+/// A request's place, which is free again when this is dropped.
+#[derive(Debug)]
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+    taken: Gauge,
+}
+
+impl Places {
+    fn take(&self) -> Option<Place> {
+        let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
+        self.taken.increment(1);
+        Some(Place { _permit: permit, taken: self.taken.clone() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.taken.decrement(1);
+    }
 }
 
 impl InFlightLayer {
     /// For at most `limit` requests at once, over all services of this layer.
     pub fn new(limit: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))) }
+        let free = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+        Self { places: Places { free, taken: metrics::gauge!("portcullis_requests_in_flight") } }
     }
 }
 
@@ -35,7 +64,7 @@ impl<S> Layer<S> for InFlightLayer {
     type Service = InFlight<S>;
 
     fn layer(&self, inner: S) -> InFlight<S> {
-        InFlight { inner, places: Arc::clone(&self.places) }
+        InFlight { inner, places: self.places.clone() }
     }
 }
 
@@ -43,7 +72,7 @@ impl<S> Layer<S> for InFlightLayer {
 #[derive(Clone, Debug)]
 pub struct InFlight<S> {
     inner: S,
-    places: Arc<Semaphore>,
+    places: Places,
 }
 
 impl<S, B, ResB> Service<Request<B>> for InFlight<S>
@@ -51,7 +80,7 @@ where
     S: Service<Request<B>, Response = Response<ResB>>,
     ResB: Body<Data = Bytes>,
 {
-    type Response = Response<OrOwn<Guarded<ResB, Option<OwnedSemaphorePermit>>>>;
+    type Response = Response<OrOwn<Guarded<ResB, Option<Place>>>>;
     type Error = S::Error;
     type Future = ResponseFuture<S::Future>;
 
@@ -60,9 +89,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => ResponseFuture { kind: Kind::Running { inner: self.inner.call(request), place: Some(place) } },
-            Err(_) => ResponseFuture { kind: Kind::Full { path: request.uri().path().to_owned() } },
+        match self.places.take() {
+            Some(place) => {
+                ResponseFuture { kind: Kind::Running { inner: self.inner.call(request), place: Some(place) } }
+            }
+            None => ResponseFuture { kind: Kind::Full { path: request.uri().path().to_owned() } },
         }
     }
 }
@@ -81,7 +112,7 @@ pin_project! {
     #[project = KindProj]
     enum Kind<F> {
         // The place is the answer's body's, once there is one.
-        Running { #[pin] inner: F, place: Option<OwnedSemaphorePermit> },
+        Running { #[pin] inner: F, place: Option<Place> },
         Full { path: String },
     }
 }
@@ -91,7 +122,7 @@ where
     F: Future<Output = Result<Response<ResB>, E>>,
     ResB: Body<Data = Bytes>,
 {
-    type Output = Result<Response<OrOwn<Guarded<ResB, Option<OwnedSemaphorePermit>>>>, E>;
+    type Output = Result<Response<OrOwn<Guarded<ResB, Option<Place>>>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {

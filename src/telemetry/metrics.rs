@@ -16,6 +16,11 @@ pub fn install() {
             "portcullis_decisions_total",
             "Requests by operation, decision (allowed, denied, refused) and mode (off, audit, enforce)."
         );
+        metrics::describe_gauge!(
+            "portcullis_requests_in_flight",
+            "Requests under way, of at most limits.max_in_flight."
+        );
+        metrics::describe_gauge!("portcullis_held_bytes", "Bytes of bodies held, of at most limits.max_held_bytes.");
         recorder
     });
 }
