@@ -3,7 +3,7 @@
 //! - `policy_api`: the contract of `?policy`, the `BucketPolicyLayer` around a `service_fn`, called with `oneshot`: no
 //!   socket, no runtime but the test's; `conditions`: what a policy may ask about such a call; `layer`: what becomes of
 //!   all other requests where nothing is enforced; `enforcement`: and where policies are.
-//! - `payloads`: bodies that stream through it, in every payload mode.
+//! - `payloads`: bodies that stream through it, in every payload mode; `flipped_bits`: and what never does, byte by byte.
 //! - `policy_status`: when a policy is public.
 //! - `policies`: the files of `tests/data/policies`, valid and broken.
 //! - `support`: signed requests, a caller's keys, and what an answer says.
@@ -18,6 +18,7 @@
 
 mod conditions;
 mod enforcement;
+mod flipped_bits;
 mod layer;
 mod payloads;
 mod policies;

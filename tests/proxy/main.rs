@@ -6,7 +6,7 @@
 //! - `bodies`: lengths, chunks, trailers, `Expect`, large ones
 //! - `aborts`: who goes away, and how the other side learns of it
 //! - `limits`: time-outs, too many requests, draining, health
-//! - `payloads`: chunks signed anew, verified by the store
+//! - `payloads`: framed bodies, signed anew or not, and every wrong one; what may be held of them
 //! - `policies`: `?policy` bodies that stop, and whose address is written down
 //! - `proxy_protocol`: PROXY headers, and what is believed of the client with them
 //! - `endpoints`: several of one store, and the connections to them
