@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::mpsc;
 
-use crate::support::{End, first_line, header, pair};
+use crate::support::{End, OK, first_line, header, pair, soon};
 
 #[tokio::test]
 async fn a_client_that_goes_away_aborts_its_upload() {
@@ -188,4 +188,70 @@ async fn an_answer_to_one_that_left_half_a_request_is_nothing() {
     client.send("PUT /b/k HTTP/1.1\r\nHost: s3\r\nContent-").await;
     client.half_close().await;
     assert_eq!(client.rest().await.1, End::Closed);
+}
+
+/// The tasks of the runtime that serves this test alone, proxy and all.
+fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
+
+#[tokio::test]
+async fn who_goes_away_leaves_no_task_behind() {
+    let (store, proxy) = pair().await;
+    // Under way all the time: what serves it is all that there is before and after.
+    let mut waiting = proxy.connect().await;
+    waiting.send("GET /b/k HTTP/1.1\r\nHost: s3\r\n\r\n").await;
+    let mut asked = store.accept().await;
+    asked.head().await;
+    let before = tasks();
+    let (mut clients, mut upstreams) = (Vec::new(), Vec::new());
+    for number in 0..40 {
+        let mut client = proxy.connect().await;
+        let request = match number % 2 {
+            0 => "PUT /b/k HTTP/1.1\r\nHost: s3\r\nContent-Length: 100\r\n\r\nhello",
+            _ => "GET /b/k HTTP/1.1\r\nHost: s3\r\n\r\n",
+        };
+        client.send(request).await;
+        let mut upstream = store.accept().await;
+        if upstream.head().await.starts_with("GET") {
+            upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello").await;
+            client.until("hello").await;
+        }
+        clients.push(client);
+        upstreams.push(upstream);
+    }
+    assert!(tasks() >= before + 2 * clients.len(), "one for each side of each exchange");
+    // Clients that upload, and the stores of those that download.
+    for (number, (client, upstream)) in clients.into_iter().zip(upstreams).enumerate() {
+        match number % 4 {
+            0 => {
+                client.reset();
+                let mut upstream = upstream;
+                upstream.rest().await;
+            }
+            1 => {
+                upstream.reset();
+                let mut client = client;
+                client.rest().await;
+            }
+            2 => {
+                drop(client);
+                let mut upstream = upstream;
+                upstream.rest().await;
+            }
+            _ => {
+                drop(upstream);
+                let mut client = client;
+                client.rest().await;
+            }
+        }
+    }
+    soon("end of all tasks", async {
+        while tasks() != before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    asked.send(OK).await;
+    assert_eq!(waiting.answer().await.1, "ok");
 }

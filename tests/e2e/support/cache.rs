@@ -19,20 +19,18 @@ pub(crate) fn directory() -> PathBuf {
 /// A program of the Python environment: `python`, `aws`, `moto_server`.
 pub(crate) fn python_tool(name: &str) -> PathBuf {
     static ENVIRONMENT: OnceLock<PathBuf> = OnceLock::new();
-    ENVIRONMENT.get_or_init(install_python_environment).join("bin").join(name)
+    ENVIRONMENT.get_or_init(|| install_python_environment("python", "requirements.txt")).join("bin").join(name)
 }
 
-fn install_python_environment() -> PathBuf {
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/requirements.txt");
+pub(crate) fn in_suite(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e").join(path)
+}
+
+pub(crate) fn install_python_environment(name: &str, requirements: &str) -> PathBuf {
+    let requirements = in_suite(requirements);
     let wanted = fs::read_to_string(&requirements).unwrap();
-    let home = directory().join("python");
-    let installed = home.join("installed.txt");
-    let is_current = || fs::read_to_string(&installed).is_ok_and(|found| found == wanted);
-    with_lock("python", || {
-        if is_current() {
-            return;
-        }
-        let _ = fs::remove_dir_all(&home);
+    let home = directory().join(name);
+    install_once(&home, &wanted, || {
         must_run(
             Command::new("python3").args(["-m", "venv"]).arg(&home),
             "the end-to-end tests need python3 with venv",
@@ -41,11 +39,23 @@ fn install_python_environment() -> PathBuf {
             Command::new(home.join("bin/python"))
                 .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
                 .arg(&requirements),
-            "pip could not install tests/e2e/requirements.txt",
+            &format!("pip could not install {}", requirements.display()),
         );
-        fs::write(&installed, &wanted).unwrap();
     });
     home
+}
+
+/// Runs `install` for a directory, unless it was installed for the same `wanted` before. It is there when this returns.
+pub(crate) fn install_once(home: &Path, wanted: &str, install: impl FnOnce()) {
+    let installed = home.join("installed.txt");
+    with_lock(home.file_name().unwrap().to_str().unwrap(), || {
+        if fs::read_to_string(&installed).is_ok_and(|found| found == wanted) {
+            return;
+        }
+        let _ = fs::remove_dir_all(home);
+        install();
+        fs::write(&installed, wanted).unwrap();
+    });
 }
 
 /// Runs `install` while no other test process does; a crash releases the lock.

@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub(crate) mod cache;
+pub(crate) mod clients;
 mod garage;
 mod moto;
 pub(crate) mod people;
@@ -10,5 +11,5 @@ mod recorder;
 pub(crate) mod script;
 mod stack;
 
-pub(crate) use portcullis::binary;
+pub(crate) use portcullis::{Portcullis, Settings, binary};
 pub(crate) use stack::{Auth, Backend, Stack};

@@ -50,6 +50,11 @@ impl Server {
         self
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// `SIGKILL`: no chance to clean up.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::cache::python_tool;
 use super::process::{Finished, run};
 use super::stack::Stack;
@@ -27,10 +29,15 @@ pub(crate) fn failure(name: &str, stack: &Stack) -> Option<String> {
 
 /// The command that runs `tests/e2e/py/NAME.py`.
 pub(crate) fn command(name: &str, stack: &Stack) -> Command {
+    command_with(&python_tool("python"), name, stack, &stack.describe())
+}
+
+/// The same by another interpreter and with more to tell.
+pub(crate) fn command_with(python: &Path, name: &str, stack: &Stack, description: &Value) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/e2e/py/{name}.py"));
-    let mut command = Command::new(python_tool("python"));
+    let mut command = Command::new(python);
     // -B: no compiled files in the tree.
-    command.args(["-B", "-u"]).arg(script).env("PORTCULLIS_E2E", stack.describe().to_string());
+    command.args(["-B", "-u"]).arg(script).env("PORTCULLIS_E2E", description.to_string());
     isolate(&mut command, stack.directory());
     command
 }
