@@ -5,6 +5,8 @@
 //!   all other requests where nothing is enforced; `enforcement`: and where policies are.
 //! - `payloads`: bodies that stream through it, in every payload mode; `flipped_bits`: and what never does, byte by byte.
 //! - `policy_status`: when a policy is public.
+//! - `cookbook`: every recipe of `docs/cookbook.md` does what its table says.
+//! - `documents`: what the Markdown of this repository links to is there.
 //! - `policies`: the files of `tests/data/policies`, valid and broken.
 //! - `support`: signed requests, a caller's keys, and what an answer says.
 //!
@@ -17,6 +19,8 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod conditions;
+mod cookbook;
+mod documents;
 mod enforcement;
 mod flipped_bits;
 mod layer;

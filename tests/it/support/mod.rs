@@ -219,17 +219,29 @@ pub(crate) fn presigned(
     for (name, value) in hoisted {
         target.push_str(&format!("&{name}={value}"));
     }
+    let target = presigned_target(caller, method, &target, SystemTime::now(), Duration::from_secs(60));
+    request(method, &target, &[], body)
+}
+
+/// The target of a presigned URL that was made at some time and is good for some.
+pub(crate) fn presigned_target(
+    caller: Caller,
+    method: &str,
+    target: &str,
+    at: SystemTime,
+    expires_in: Duration,
+) -> String {
     let identity = Credentials::new(caller.key(), caller.secret(), None, None, "test").into();
     let mut settings = SigningSettings::default();
     settings.signature_location = SignatureLocation::QueryParams;
-    settings.expires_in = Some(Duration::from_secs(60));
+    settings.expires_in = Some(expires_in);
     settings.percent_encoding_mode = PercentEncodingMode::Single;
     settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
     let params = v4::SigningParams::builder()
         .identity(&identity)
         .region("us-east-1")
         .name("s3")
-        .time(SystemTime::now())
+        .time(at)
         .settings(settings)
         .build()
         .unwrap()
@@ -237,11 +249,13 @@ pub(crate) fn presigned(
     let url = format!("http://s3.localhost{target}");
     let signable = SignableRequest::new(method, &url, std::iter::empty(), SignableBody::UnsignedPayload).unwrap();
     let (instructions, _) = sign(signable, &params).unwrap().into_parts();
+    let mut target = target.to_owned();
     for (name, value) in instructions.params() {
+        let separator = if target.contains('?') { '&' } else { '?' };
         let value = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
-        target.push_str(&format!("&{name}={value}"));
+        target.push_str(&format!("{separator}{name}={value}"));
     }
-    request(method, &target, &[], body)
+    target
 }
 
 /// The pieces in aws-chunked framing, each signed after the one before it, the first after `request`'s own signature.
