@@ -34,6 +34,9 @@ pub(crate) struct Reader<'t> {
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
     inputs: RefCell<Vec<PathBuf>>,
+    /// The full names of the keys that were looked for.
+    #[cfg(test)]
+    asked: RefCell<std::collections::BTreeSet<String>>,
 }
 
 /// The offset of what is not in the file; problems with it are about the file as a whole.
@@ -52,7 +55,16 @@ pub(crate) struct Findings {
 impl<'t> Reader<'t> {
     pub(crate) fn new(file: &'t str, text: &'t str, surroundings: Surroundings<'t>) -> Self {
         let empty = || RefCell::new(Vec::new());
-        Self { file, text, surroundings, problems: empty(), warnings: empty(), inputs: RefCell::default() }
+        Self {
+            file,
+            text,
+            surroundings,
+            problems: empty(),
+            warnings: empty(),
+            inputs: RefCell::default(),
+            #[cfg(test)]
+            asked: RefCell::default(),
+        }
     }
 
     /// The document; none where it is not TOML, which is then noted.
@@ -110,6 +122,12 @@ impl<'t> Reader<'t> {
         read
     }
 
+    /// The full names of the keys that were looked for, whether they are there or not.
+    #[cfg(test)]
+    pub(crate) fn asked(&self) -> std::collections::BTreeSet<String> {
+        self.asked.borrow().clone()
+    }
+
     pub(crate) fn env(&self, name: &str) -> Option<String> {
         (self.surroundings.env)(name)
     }
@@ -152,6 +170,8 @@ impl<'r, 't> Table<'r, 't> {
     /// The value of `key`, none where it is absent.
     pub(crate) fn take(&mut self, key: &'static str) -> Option<Value<'r, 't>> {
         self.asked.push(key);
+        #[cfg(test)]
+        self.reader.asked.borrow_mut().insert(self.path_of(key));
         let value = self.entries.remove(key)?;
         let at = value.span().start;
         Some(Value { reader: self.reader, path: self.path_of(key), at, value: value.into_inner() })

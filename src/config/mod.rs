@@ -4,6 +4,8 @@
 //! [`Settings`] that the server takes apart. A file with a problem is refused as a whole, and all its problems are told
 //! at once, each with its line. Relative paths in the file are relative to the file's own directory.
 
+#[cfg(test)]
+mod document;
 mod file;
 pub mod settings;
 mod store;

@@ -1,0 +1,221 @@
+//! `docs/configuration.md`, made from `proxy.toml` and from what the code makes of wrong values.
+//!
+//! Which keys there are, the code that reads them tells; what they mean and their defaults, `proxy.toml`; what they may
+//! hold, the problems that are found in a value of the wrong kind.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use super::file;
+use crate::toml_reader::{Reader, Surroundings};
+
+const SHIPPED: &str = include_str!("../../proxy.toml");
+
+const OPENING: &str = "\
+# Configuration
+
+Every key of `proxy.toml`. Made from [`proxy.toml`](../proxy.toml) and from the code that reads it:
+`UPDATE=1 cargo test --lib configuration_document` writes it anew.
+
+- `portcullis check --config proxy.toml` tells every mistake at once, each with its line. A key that is not here is one.
+- Relative paths are relative to the file's own directory.
+- A *length of time* has a unit: `ms`, `s`, `m` or `h`. An *address* is `IP:PORT`; a *network* is written `10.0.0.0/8`.
+- A key without a default may be left out, and then does nothing, unless it is *required*.
+- The file is read at start. What it names is read again when it changes and at SIGHUP: the identity file and its files, and
+  the certificates of `listen.tls` and `listen.client_ca`; `admin.token_file` is read at each call.
+";
+
+#[test]
+fn configuration_document_is_made_from_the_code() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let made = document();
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &made).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == made, "docs/configuration.md is not what proxy.toml and the code say; UPDATE=1 writes it anew");
+}
+
+#[test]
+fn the_shipped_file_shows_every_key_that_is_read_and_no_other() {
+    let shown = entries();
+    let is_shown = |path: &String| {
+        // Keys of inline tables are shown where their table is.
+        shown.iter().any(|entry| {
+            entry.path == *path
+                || path
+                    .strip_prefix(&entry.path)
+                    .and_then(|rest| rest.strip_prefix('.'))
+                    .is_some_and(|key| entry.value.contains(&format!("{key} =")))
+        })
+    };
+    let asked = asked(&with_all_keys());
+    let sections: BTreeSet<_> = asked.iter().filter_map(|path| Some(path.rsplit_once('.')?.0.to_owned())).collect();
+    let missing: Vec<_> = asked.iter().filter(|path| !sections.contains(*path) && !is_shown(path)).collect();
+    assert!(
+        missing.is_empty(),
+        "keys that are read and not shown in proxy.toml, each on a line of its own: {missing:?}"
+    );
+    let idle: Vec<_> = shown.iter().filter(|entry| !asked.contains(&entry.path)).map(|entry| &entry.path).collect();
+    assert!(idle.is_empty(), "keys that proxy.toml shows and nobody reads: {idle:?}");
+    let silent: Vec<_> = shown.iter().filter(|entry| entry.meaning.is_empty()).map(|entry| &entry.path).collect();
+    assert!(silent.is_empty(), "keys that proxy.toml does not explain: {silent:?}");
+}
+
+/// A key as `proxy.toml` shows it.
+struct Entry {
+    /// `upstream`, or `upstream.account`.
+    section: String,
+    /// With the section in front.
+    path: String,
+    value: String,
+    meaning: String,
+    /// Whether it is commented out: then its value is an example.
+    is_example: bool,
+}
+
+/// Every key of the file, in its order.
+fn entries() -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut section = String::new();
+    // What stands before the first section is about the file.
+    let lines = SHIPPED.lines().skip_while(|line| !line.starts_with('['));
+    for line in lines {
+        let (bare, is_example) = match line.strip_prefix("# ") {
+            Some(rest) if is_code(rest) => (rest, true),
+            _ => (line, false),
+        };
+        if let Some(name) = bare.strip_prefix('[') {
+            let (name, _) = bare.split_once('#').map_or((name, ""), |_| (name.split('#').next().unwrap(), ""));
+            section = name.trim().trim_matches(['[', ']']).to_owned();
+        } else if let Some(text) = bare.trim_start().strip_prefix('#') {
+            let entry = entries.last_mut().unwrap();
+            let separator = if line.starts_with('#') { "<br>" } else { " " };
+            // A remark of several lines at the margin is one.
+            let separator = if entry.meaning.contains("<br>") { " " } else { separator };
+            entry.meaning.push_str(separator);
+            entry.meaning.push_str(text.trim());
+        } else if let Some((key, rest)) = bare.split_once(" = ") {
+            let (value, meaning) = rest.split_once(" #").unwrap_or((rest, ""));
+            entries.push(Entry {
+                section: section.clone(),
+                path: format!("{section}.{key}"),
+                value: value.trim().to_owned(),
+                meaning: meaning.trim().to_owned(),
+                is_example,
+            });
+        }
+    }
+    entries
+}
+
+/// Whether a comment is a key or a table that was commented out.
+fn is_code(text: &str) -> bool {
+    let key = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    text.starts_with('[') || text.split_once(" = ").is_some_and(|(name, _)| key(name))
+}
+
+/// The file with everything in it that is commented out.
+fn with_all_keys() -> String {
+    let line = |line: &str| match line.strip_prefix("# ") {
+        Some(rest) if is_code(rest) => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    SHIPPED.lines().map(line).collect()
+}
+
+/// The keys that are looked for in a file, with the tables they are in.
+fn asked(text: &str) -> BTreeSet<String> {
+    let reader = reader(text);
+    let _ = file::read(reader.document().unwrap());
+    reader.asked()
+}
+
+/// The problems of a file, those about `path` alone, without its name.
+fn problems(text: &str, path: &str) -> Vec<String> {
+    let reader = reader(text);
+    let _ = file::read(reader.document().unwrap());
+    let name = format!("`{path}`: ");
+    let problems = reader.findings().problems;
+    problems.iter().filter_map(|problem| Some(problem.message.strip_prefix(&name)?.to_owned())).collect()
+}
+
+fn reader(text: &str) -> Reader<'_> {
+    Reader::new("proxy.toml", text, Surroundings { base_dir: Path::new("/nowhere"), env: &|_| None })
+}
+
+fn document() -> String {
+    let mut document = OPENING.to_owned();
+    let mut section = String::new();
+    for entry in entries() {
+        if entry.section != section {
+            section.clone_from(&entry.section);
+            let several = SHIPPED.contains(&format!("[[{section}]]"));
+            let title = if several { format!("[[{section}]]") } else { format!("[{section}]") };
+            write!(document, "\n## `{title}`\n\n| key | value | default | meaning |\n|---|---|---|---|\n").unwrap();
+        }
+        let key = entry.path.strip_prefix(&format!("{section}.")).unwrap();
+        let Entry { meaning, .. } = &entry;
+        writeln!(document, "| `{key}` | {} | {} | {meaning} |", values(&entry), default(&entry)).unwrap();
+    }
+    document
+}
+
+/// What the key may hold, as the code says it of what it may not.
+fn values(entry: &Entry) -> String {
+    let with = |value: &str| problems(&alone(entry, value), &entry.path);
+    let of_wrong_kind = with("0.5");
+    let expected =
+        of_wrong_kind.iter().find_map(|text| text.strip_prefix("expected ")?.strip_suffix(", found a float"));
+    match expected {
+        Some("true or false") => "`true` or `false`".to_owned(),
+        Some("a whole number") => "whole number, 1 or more".to_owned(),
+        Some("a list") => "list of texts".to_owned(),
+        Some("a table") => "table, or list of them".to_owned(),
+        Some("a string") => {
+            let of_text = with("\"~\"");
+            let words = of_text.iter().find_map(|text| text.strip_prefix("`~` is not one of "));
+            let mut values = match words {
+                Some(words) => words.replace("`, `", "` `").replace("` `", "`, `"),
+                None if of_text.iter().any(|text| text.contains("is not a length of time")) => "length of time".into(),
+                None if of_text.iter().any(|text| text.contains("is not an address")) => "address".into(),
+                None => "text".into(),
+            };
+            // A list is then taken apart, and its entries are what is wrong.
+            if with("[0.5]").iter().any(|text| text.ends_with("found a float")) {
+                values.push_str("; or a list");
+            }
+            values
+        }
+        other => panic!("{}: {other:?} of {of_wrong_kind:?}", entry.path),
+    }
+}
+
+/// A file with this key alone in its section.
+fn alone(entry: &Entry, value: &str) -> String {
+    let key = entry.path.rsplit_once('.').unwrap().1;
+    let several = SHIPPED.contains(&format!("[[{}]]", entry.section));
+    let (open, close) = if several { ("[[", "]]") } else { ("[", "]") };
+    format!("{open}{}{close}\n{key} = {value}\n", entry.section)
+}
+
+fn default(entry: &Entry) -> String {
+    let Entry { value, meaning, is_example, .. } = entry;
+    let key = entry.path.rsplit_once('.').unwrap().1;
+    let is_required = |path: &str| {
+        let parent = alone(entry, "1").replace(&format!("{key} = 1\n"), "");
+        !problems(&parent, path).is_empty()
+    };
+    let value = value.replace('|', "\\|");
+    if is_required(&entry.path) {
+        format!("required, such as `{value}`")
+    } else if *is_example || meaning.to_lowercase().contains("no default") {
+        format!("none; such as `{value}`")
+    } else if value == "\"\"" {
+        "empty".to_owned()
+    } else {
+        format!("`{value}`")
+    }
+}
