@@ -11,6 +11,7 @@
 //! - `command_line.rs`: `sandbox`, `check`, `policy validate`, `debug classify`;
 //! - `strain.rs`: ten thousand requests at once, and what is left behind by those who go away;
 //! - `operations.rs`: health, access log, audit log, identities read again;
+//! - `quick_start.rs`: `examples/try_store.py`, with which people try their own stores;
 //! - `support/`: starts and stops servers; installs what is missing into a cache outside the tree;
 //! - `js/`: what the SDK for JavaScript needs of its own;
 //! - `py/`: the scripts that speak S3; `py/harness.py` is what they share.
@@ -28,5 +29,6 @@ mod enforcement;
 mod forward;
 mod operations;
 mod passthrough;
+mod quick_start;
 mod strain;
 mod support;
