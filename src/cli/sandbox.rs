@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = write_files(&directory.path, arguments.listen)
         .map_err(|error| Failure::Failed(format!("{}: cannot be written: {error}", directory.path.display())))?;
     let loaded = load(&config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(error.to_string()))?;

@@ -16,7 +16,7 @@ pub(crate) fn run(config: &Path) -> Result<(), Failure> {
         terminal::warning(warning);
     }
     let failed = |error: &dyn std::error::Error| Failure::Failed(with_causes(error));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| failed(&error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
     runtime.block_on(async {
         let identities = Arc::new(identities);
         let hangups = signals::hangups().map_err(|error| failed(&error))?;

@@ -1,7 +1,9 @@
 //! `proxy.toml`, section by section: keys, types and defaults.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -263,7 +265,9 @@ fn ownership(mut table: Table<'_, '_>) -> (OwnershipSettings, Vec<(Place, &'stat
 }
 
 fn limits(mut table: Table<'_, '_>) -> LimitSettings {
+    let workers = table.take("workers").and_then(|value| value.count()).and_then(NonZeroUsize::new);
     let limits = LimitSettings {
+        workers: workers.unwrap_or_else(|| available_parallelism().unwrap_or(NonZeroUsize::MIN)),
         max_connections: table.count("max_connections", 10_000),
         max_in_flight: table.count("max_in_flight", 4_096),
         max_held_bytes: table.count("max_held_bytes", DEFAULT_HELD_BYTES),

@@ -1,6 +1,7 @@
 //! The checked settings: typed, complete, and consistent with one another.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -239,6 +240,8 @@ pub enum OwnershipSource {
 /// What is refused or cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitSettings {
+    /// Threads that serve clients.
+    pub workers: NonZeroUsize,
     /// Client connections at once.
     pub max_connections: usize,
     /// Requests at once; past it, `503 SlowDown`.

@@ -8,10 +8,12 @@ use time::format_description::well_known::Rfc3339;
 
 use super::client_address::TrustedProxies;
 use super::frontend::{Frontend, FrontendSettings};
+use super::in_flight::InFlightLayer;
 use super::listener::ListenerSettings;
 use super::stack::{StackSettings, stack};
 use super::stores::{self, Stores};
 use super::tls::{CertificateFiles, ClientAuth, TlsFiles};
+use super::workers::Workers;
 use super::{ServeError, Server};
 use crate::admin::api::AdminApi;
 use crate::admin::health::{Check, Health};
@@ -98,12 +100,22 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
     }
 
     let limits = settings.limits;
-    let stack_settings = StackSettings { max_in_flight: limits.max_in_flight, body_idle_timeout: limits.idle_timeout };
+    let stack_settings =
+        StackSettings { in_flight: InFlightLayer::new(limits.max_in_flight), body_idle_timeout: limits.idle_timeout };
     let policies = policies.build();
     let administration = policies.administration(registry);
     let (admin, token_file) = settings.admin.map(|admin| (admin.address, admin.token_file)).unzip();
     let api = token_file.flatten().map(|token_file| AdminApi::new(token_file, administration));
-    let service = stack(stack_settings, policies, upstream.client);
+    let service = || stack(stack_settings.clone(), policies.clone(), upstream.client.clone());
+    let workers = match upstream.client.max_connections {
+        None => Workers::start(limits.workers, service),
+        // A bound on all connections is kept by whoever knows of all of them.
+        Some(_) => {
+            let service = service();
+            Workers::start(limits.workers, || service.clone())
+        }
+    };
+    let workers = workers.map_err(ServeError::Workers)?;
     let frontend = FrontendSettings {
         listen: ListenerSettings {
             addresses: settings.listen.addresses,
@@ -117,7 +129,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
         admin,
         drain_timeout: limits.drain_timeout,
     };
-    let frontend = Frontend::bind(frontend, service, health(control, store_check)).await.map_err(ServeError::Bind)?;
+    let frontend = Frontend::bind(frontend, workers, health(control, store_check)).await.map_err(ServeError::Bind)?;
     let frontend = frontend.with_admin_api(api);
     announce(settings.policy.handler, settings.policy.enforcement, &frontend.local_addrs());
     let embedded = upstream.embedded;

@@ -12,6 +12,7 @@ use tower_service::Service;
 use super::body::Inbound;
 use super::listener::{BindError, Listener, ListenerSettings};
 use super::shutdown::{Drain, Drained};
+use super::workers::Workers;
 use crate::admin::api::AdminApi;
 use crate::admin::health::{Admin, Health};
 use crate::layer::BoxError;
@@ -34,7 +35,7 @@ pub struct FrontendSettings {
 /// The ports and the service behind them: open, and serving once it [runs](Self::run).
 #[derive(Debug)]
 pub struct Frontend<S> {
-    service: S,
+    workers: Workers<S>,
     data: Listener,
     admin: Option<Listener>,
     health: Health,
@@ -50,17 +51,17 @@ where
     ResB: Body<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
-    /// Opens the ports for `service` and for what `health` has to say.
+    /// Opens the ports for `workers` and for what `health` has to say.
     ///
     /// # Errors
     /// [`BindError`] when a port is not to be had.
-    pub async fn bind(settings: FrontendSettings, service: S, health: Health) -> Result<Self, BindError> {
+    pub async fn bind(settings: FrontendSettings, workers: Workers<S>, health: Health) -> Result<Self, BindError> {
         let admin = match settings.admin {
             Some(address) => Some(Listener::bind(admin_listener(address, &settings.listen)).await?),
             None => None,
         };
         let data = Listener::bind(settings.listen).await?;
-        Ok(Self { service, data, admin, health, api: None, drain_timeout: settings.drain_timeout })
+        Ok(Self { workers, data, admin, health, api: None, drain_timeout: settings.drain_timeout })
     }
 
     /// Answers the calls of `api` on the admin listener.
@@ -84,13 +85,13 @@ where
     /// requests have the drain time-out to finish.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
         let (drain, running) = Drain::new();
-        self.data.serve(&self.service, &running);
+        self.data.serve(&self.workers, &running);
         drop(running);
         // Answers probes until the very end, so that it has a drain of its own.
         let (admin_drain, running) = Drain::new();
         if let Some(admin) = self.admin {
             let service = Admin::new(self.health.clone(), metrics::render).with_api(self.api);
-            admin.serve(&service, &running);
+            admin.serve(&Workers::here(service), &running);
         }
         drop(running);
         shutdown.await;
@@ -99,6 +100,7 @@ where
         let drained = drain.finish(self.drain_timeout).await;
         // A change that is under way there may be acknowledged.
         admin_drain.finish(ADMIN_DRAIN).await;
+        drop(self.workers);
         tracing::info!("stopped");
         drained
     }

@@ -29,6 +29,7 @@ use super::proxy_protocol::{self, Header};
 use super::shutdown::{Phase, Running};
 use super::tls::{Certificates, handshake};
 use super::transport::Transport;
+use super::workers::Workers;
 use crate::layer::BoxError;
 use crate::layer::PeerAddress;
 
@@ -90,8 +91,8 @@ impl Listener {
         self.sockets.iter().map(|(address, _)| *address).collect()
     }
 
-    /// Serves `service` in the background until `running` drains.
-    pub(crate) fn serve<S, ResB>(self, service: &S, running: &Running)
+    /// Has `workers` serve in the background until `running` drains.
+    pub(crate) fn serve<S, ResB>(self, workers: &Workers<S>, running: &Running)
     where
         S: Service<Request<Inbound>, Response = Response<ResB>> + Clone + Send + Sync + 'static,
         S::Future: Send + 'static,
@@ -101,14 +102,14 @@ impl Listener {
     {
         for (_, socket) in self.sockets {
             let (connections, settings) = (Arc::clone(&self.connections), Arc::clone(&self.settings));
-            tokio::spawn(accept(socket, service.clone(), connections, settings, running.clone()));
+            tokio::spawn(accept(socket, workers.clone(), connections, settings, running.clone()));
         }
     }
 }
 
 async fn accept<S, ResB>(
     socket: TcpListener,
-    service: S,
+    workers: Workers<S>,
     connections: Arc<Semaphore>,
     settings: Arc<ListenerSettings>,
     mut running: Running,
@@ -126,10 +127,12 @@ async fn accept<S, ResB>(
         };
         match accepted {
             Ok((stream, peer, place)) => {
-                let connection =
-                    serve_connection(stream, peer, service.clone(), Arc::clone(&settings), running.clone());
-                tokio::spawn(async move {
-                    connection.await;
+                let (settings, running) = (Arc::clone(&settings), running.clone());
+                workers.serve(move |service| async move {
+                    match TcpStream::from_std(stream) {
+                        Ok(stream) => serve_connection(stream, peer, service, settings, running).await,
+                        Err(error) => tracing::warn!(%error, "a client's connection cannot be served"),
+                    }
                     drop(place);
                 });
             }
@@ -142,14 +145,15 @@ async fn accept<S, ResB>(
     }
 }
 
+/// The next connection, of no runtime yet.
 async fn next(
     socket: &TcpListener,
     connections: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+) -> io::Result<(std::net::TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = socket.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, peer, place))
+    Ok((stream.into_std()?, peer, place))
 }
 
 async fn serve_connection<S, ResB>(

@@ -16,6 +16,7 @@ pub mod stack;
 mod stores;
 pub mod tls;
 mod transport;
+pub mod workers;
 
 use std::fmt;
 use std::future::Future;
@@ -131,6 +132,8 @@ pub enum ServeError {
     Audit(AuditOpenError),
     /// The system has no random numbers for the embedded store's key.
     Random(io::Error),
+    /// The system gives no threads to serve clients with.
+    Workers(io::Error),
     /// Running requests were cut off when the drain time-out had passed.
     Cut {
         /// How many connections.
@@ -150,6 +153,7 @@ impl fmt::Display for ServeError {
             Self::Objects(error) => write!(f, "the bucket of the policies cannot be made: {error}"),
             Self::Audit(error) => error.fmt(f),
             Self::Random(error) => write!(f, "no random numbers are to be had: {error}"),
+            Self::Workers(error) => write!(f, "no threads are to be had: {error}"),
             Self::Cut { connections } => {
                 write!(f, "{connections} connections were cut off, since they were busy past `limits.drain_timeout`")
             }
@@ -167,7 +171,7 @@ impl std::error::Error for ServeError {
             Self::Store(error) => Some(error),
             Self::Objects(error) => Some(error),
             Self::Audit(error) => Some(error),
-            Self::Random(error) => Some(error),
+            Self::Random(error) | Self::Workers(error) => Some(error),
             Self::Certificates(_) | Self::Cut { .. } => None,
         }
     }

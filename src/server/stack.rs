@@ -18,10 +18,10 @@ use crate::telemetry::access_log::AccessLogLayer;
 use crate::upstream::{ClientSettings, UpstreamClient};
 
 /// What the stack needs to know.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StackSettings {
-    /// Requests at once.
-    pub max_in_flight: usize,
+    /// Bounds the requests at once, over all stacks that share it.
+    pub in_flight: InFlightLayer,
     /// How long a body may stand still.
     pub body_idle_timeout: Duration,
 }
@@ -46,7 +46,7 @@ pub fn stack(
         // Around all that decides or forwards: a defect costs its own request, which is told so, and nothing passes by it.
         .layer(CatchPanicLayer::custom(rescue::answer))
         // Before anything that costs: what cannot be held is refused with next to no work.
-        .layer(InFlightLayer::new(settings.max_in_flight))
+        .layer(settings.in_flight)
         // Around all that reads bodies, so that no reader further in can be kept waiting for ever.
         .layer(BodyIdleLayer::new(settings.body_idle_timeout))
         // Right before the store: what passes here is all that the store ever sees.

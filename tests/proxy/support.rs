@@ -14,10 +14,12 @@ use portcullis::policy::AccountId;
 use portcullis::server::body::Inbound;
 use portcullis::server::client_address::TrustedProxies;
 use portcullis::server::frontend::{Frontend, FrontendSettings};
+use portcullis::server::in_flight::InFlightLayer;
 use portcullis::server::listener::ListenerSettings;
 use portcullis::server::shutdown::Drained;
 use portcullis::server::stack::{StackSettings, stack};
 use portcullis::server::tls::Certificates;
+use portcullis::server::workers::Workers;
 use portcullis::store::memory::MemoryStore;
 use portcullis::upstream::{ClientSettings, Endpoint, Endpoints, Trust, UpstreamCredentials};
 use portcullis::{BoxError, BucketPolicyLayer, Enforcement, Handler};
@@ -99,8 +101,10 @@ impl Proxy {
     }
 
     async fn start_stack(upstream: ClientSettings, options: Options, policies: BucketPolicyLayer) -> Self {
-        let settings =
-            StackSettings { max_in_flight: options.max_in_flight, body_idle_timeout: options.body_idle_timeout };
+        let settings = StackSettings {
+            in_flight: InFlightLayer::new(options.max_in_flight),
+            body_idle_timeout: options.body_idle_timeout,
+        };
         Self::start_service(stack(settings, policies, upstream), options).await
     }
 
@@ -128,7 +132,7 @@ impl Proxy {
             drain_timeout: options.drain_timeout,
         };
         let checks: [(&'static str, Check); 0] = [];
-        let server = Frontend::bind(settings, service, Health::new(checks)).await.unwrap();
+        let server = Frontend::bind(settings, Workers::here(service), Health::new(checks)).await.unwrap();
         let (address, admin) = (server.local_addrs()[0], server.admin_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let run = tokio::spawn(server.run(async move {
