@@ -16,6 +16,7 @@ use percent_encoding::percent_decode_str;
 use crate::s3::address::ObjectKey;
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::operation::{Query, decides, is_known_parameter, valued_subresource};
+use crate::s3::repeated::has_repeats;
 
 /// Headers by which one server tells another that a request is for another method, path or host than it says. Nothing
 /// here reads them, and no store behind may. `Forwarded` (RFC 7239) is among them for its `host`.
@@ -174,6 +175,7 @@ fn check_query(raw: &str, query: &Query<'_>) -> Result<(), S3Error> {
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), S3Error> {
+    let repeats = has_repeats(headers);
     for name in headers.keys() {
         let text = name.as_str();
         // CGI and its heirs, to which `-` and `_` are the same.
@@ -190,7 +192,8 @@ fn check_headers(headers: &HeaderMap) -> Result<(), S3Error> {
         if FLAGS.contains(&text) && !headers.get_all(name).iter().all(|value| is_flag(value.as_bytes())) {
             return Err(argument(text, "", "The header is true or false."));
         }
-        if decides_as_header(text) && !LISTS.contains(&text) && headers.get_all(name).iter().nth(1).is_some() {
+        if repeats && decides_as_header(text) && !LISTS.contains(&text) && headers.get_all(name).iter().nth(1).is_some()
+        {
             return Err(argument(text, "", "The header must not be repeated."));
         }
     }

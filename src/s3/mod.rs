@@ -22,6 +22,7 @@ pub(crate) mod object_list;
 pub mod operation;
 pub mod post_policy;
 pub mod public_access_block;
+pub(crate) mod repeated;
 pub mod rewritten;
 pub mod xml;
 #[cfg(feature = "proxy")]

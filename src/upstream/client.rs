@@ -172,7 +172,8 @@ impl ClientSettings {
         };
         let target = unsigned_target(&resign.path, request.uri().query()).map_err(refuse)?;
         unsign_headers(request.headers_mut());
-        let signer = Signer { credentials, region: &self.region, endpoint, now: SystemTime::now() };
+        let signing_keys = self.credentials.signing_keys();
+        let signer = Signer { credentials, signing_keys, region: &self.region, endpoint, now: SystemTime::now() };
         let method = request.method().clone();
         signer.sign(&method, &target, request.headers_mut(), &resign.payload).map_err(refuse)?;
         Ok(target)
@@ -201,7 +202,7 @@ fn refuse(error: SignError) -> S3Error {
     S3Error::new(match error {
         SignError::Header(_) => ErrorCode::InvalidArgument,
         SignError::Target(_) => ErrorCode::InvalidURI,
-        SignError::Signer(_) => ErrorCode::InternalError,
+        SignError::Written(_) | SignError::Clock(_) => ErrorCode::InternalError,
     })
 }
 

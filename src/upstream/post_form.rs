@@ -11,7 +11,6 @@ mod tests;
 use std::fmt;
 use std::time::SystemTime;
 
-use aws_credential_types::Credentials;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -19,8 +18,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::credentials::UpstreamCredentials;
-use crate::auth::identity::SecretKey;
+use super::credentials::{KeyPair, UpstreamCredentials};
 use crate::auth::sigv4::{Kind, Scope, SigningKey, Timestamp};
 use crate::policy::AccountId;
 use crate::s3::error::{ErrorCode, S3Error};
@@ -92,7 +90,7 @@ enum FormSignError {
 }
 
 /// The form's beginning up to the file, signed with `credentials`.
-fn signed(sent: &FormToSign<'_>, credentials: &Credentials, region: &str) -> Result<Bytes, FormSignError> {
+fn signed(sent: &FormToSign<'_>, credentials: &KeyPair, region: &str) -> Result<Bytes, FormSignError> {
     let form = sent.form;
     let boundary = format!("--{}", form.boundary());
     let kept: Vec<&Field> = form.fields().iter().filter(|field| !CREDENTIALS.contains(&field.name.as_str())).collect();
@@ -136,20 +134,19 @@ impl Claim {
     fn make(
         sent: &FormToSign<'_>,
         kept: &[&Field],
-        credentials: &Credentials,
+        credentials: &KeyPair,
         region: &str,
     ) -> Result<Self, FormSignError> {
         let now = sent.now.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| FormSignError::Moment)?;
         let seconds = i64::try_from(now.as_secs()).map_err(|_| FormSignError::Moment)?;
         let timestamp = Timestamp::from_unix(seconds).ok_or(FormSignError::Moment)?;
-        let scope = format!("{}/{}/{region}/s3/aws4_request", credentials.access_key_id(), timestamp.date());
+        let scope = format!("{}/{}/{region}/s3/aws4_request", credentials.access_key_id, timestamp.date());
         let scope = Scope::parse(&scope, Kind::Header).map_err(|_| FormSignError::Scope)?;
         let mut fields = vec![
             ("x-amz-algorithm", ALGORITHM.to_owned()),
             ("x-amz-credential", scope.to_string()),
             ("x-amz-date", timestamp.to_string()),
         ];
-        fields.extend(credentials.session_token().map(|token| ("x-amz-security-token", token.to_owned())));
         let of_caller = kept.iter().map(|field| (field.name.as_str(), field.value.as_str()));
         let of_ours = fields.iter().map(|(name, value)| (*name, value.as_str()));
         // The bucket is named once, whether or not the form names it too.
@@ -162,7 +159,7 @@ impl Claim {
             .collect();
         let policy = json!({ "expiration": expiration(seconds)?, "conditions": conditions });
         let policy = STANDARD.encode(policy.to_string());
-        let key = SigningKey::derive(&SecretKey::new(credentials.secret_access_key()), &scope);
+        let key = SigningKey::derive(&credentials.secret, &scope);
         let signature = key.sign(&[policy.as_bytes()]);
         fields.push(("policy", policy));
         fields.push(("x-amz-signature", signature));

@@ -174,12 +174,14 @@ impl Asker {
             question.target.parse().map_err(|e: http::uri::InvalidUri| unsigned(e.to_string()))?;
         let mut headers = question.headers.clone();
         headers.insert(HOST, endpoint.host().clone());
-        if let Some(credentials) = self.settings.credentials.of(None).filter(|_| question.is_signed) {
+        let keys = &self.settings.credentials;
+        if let Some(credentials) = keys.of(None).filter(|_| question.is_signed) {
             let payload = match question.body.is_empty() {
                 true => EMPTY_SHA256.to_owned(),
                 false => hex(&Sha256::digest(&question.body)),
             };
-            Signer { credentials, region: &self.settings.region, endpoint, now: SystemTime::now() }
+            let signing_keys = keys.signing_keys();
+            Signer { credentials, signing_keys, region: &self.settings.region, endpoint, now: SystemTime::now() }
                 .sign(&question.method, &target, &mut headers, &SignedPayload::Sha256(payload))
                 .map_err(|error| unsigned(error.to_string()))?;
         }

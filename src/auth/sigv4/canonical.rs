@@ -10,7 +10,6 @@ use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use super::Kind;
-use super::header::join_signed_headers;
 use crate::s3::address::authority_of;
 
 /// What stands in place of a secret where a canonical request is shown.
@@ -48,15 +47,12 @@ pub(super) fn head(parts: &Parts, form: PathForm) -> Vec<u8> {
 }
 
 /// The path as S3 signs it: decoded once and encoded again, slashes apart; never normalised otherwise.
-#[cfg(feature = "proxy")]
-pub(crate) fn recoded_path(path: &str) -> String {
-    let mut out = Vec::with_capacity(path.len());
-    push_recoded_path(&mut out, path);
-    // Only ASCII is pushed.
-    String::from_utf8(out).unwrap_or_default()
-}
-
-fn push_recoded_path(out: &mut Vec<u8>, path: &str) {
+pub(super) fn push_recoded_path(out: &mut Vec<u8>, path: &str) {
+    if path.bytes().all(|byte| byte == b'/' || is_unreserved(byte)) {
+        // Mostly: then it is its own spelling.
+        out.extend_from_slice(path.as_bytes());
+        return;
+    }
     let decoded: Cow<'_, [u8]> = percent_decode_str(path).into();
     for (n, segment) in decoded.split(|byte| *byte == b'/').enumerate() {
         if n > 0 {
@@ -83,13 +79,26 @@ pub(super) fn tail(parts: &Parts, kind: Kind, signed_headers: &[HeaderName], pay
         out.push(b'\n');
     }
     out.push(b'\n');
-    out.extend_from_slice(join_signed_headers(signed_headers).as_bytes());
+    push_joined(&mut out, signed_headers.iter().map(HeaderName::as_str));
     out.push(b'\n');
     out.extend_from_slice(payload.as_bytes());
     out
 }
 
-fn push_query(out: &mut Vec<u8>, query: &str, kind: Kind, redact: bool) {
+/// The names of the signed headers, between semicolons.
+pub(super) fn push_joined<'a>(out: &mut Vec<u8>, names: impl Iterator<Item = &'a str>) {
+    for (n, name) in names.enumerate() {
+        if n > 0 {
+            out.push(b';');
+        }
+        out.extend_from_slice(name.as_bytes());
+    }
+}
+
+pub(super) fn push_query(out: &mut Vec<u8>, query: &str, kind: Kind, redact: bool) {
+    if query.is_empty() {
+        return;
+    }
     let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = query
         .split('&')
         .filter(|pair| !pair.is_empty())
@@ -131,13 +140,18 @@ fn recode_query(text: &str) -> Vec<u8> {
 fn push_encoded(out: &mut Vec<u8>, bytes: impl Iterator<Item = u8>) {
     for byte in bytes {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte),
+            byte if is_unreserved(byte) => out.push(byte),
             _ => {
                 let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'A' + nibble - 10 };
                 out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
             }
         }
     }
+}
+
+/// What RFC 3986 leaves as it is (section 2.3).
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// Adds the values of a header, joined by commas. One that is not there counts as empty, so that it cannot match what
@@ -159,9 +173,14 @@ fn push_header(out: &mut Vec<u8>, parts: &Parts, name: &HeaderName) {
 }
 
 /// White space goes at both ends, and runs of spaces become one, inside quotes too.
-fn push_trimmed(out: &mut Vec<u8>, value: &[u8]) {
+pub(super) fn push_trimmed(out: &mut Vec<u8>, value: &[u8]) {
+    let value = value.trim_ascii();
+    if memchr::memmem::find(value, b"  ").is_none() {
+        out.extend_from_slice(value);
+        return;
+    }
     let mut last = b' ';
-    for &byte in value.trim_ascii() {
+    for &byte in value {
         if byte != b' ' || last != b' ' {
             out.push(byte);
         }

@@ -111,7 +111,12 @@ impl RequestChunkSigner {
         let header = AuthorizationHeader::parse(authorization)?;
         let timestamp = Timestamp::parse(date).ok_or_else(|| AuthError::Date(date.to_owned()))?;
         let key = SigningKey::derive(secret, &header.scope);
-        Ok(Self(Chain { key, timestamp, scope: header.scope.signed_form(), previous: header.signature }))
+        Ok(Self::following(key, timestamp, &header.scope, header.signature))
+    }
+
+    /// Goes on from the signature of a request that was signed with this key at this time.
+    pub(crate) fn following(key: SigningKey, timestamp: Timestamp, scope: &Scope, signature: String) -> Self {
+        Self(Chain { key, timestamp, scope: scope.signed_form(), previous: signature })
     }
 }
 

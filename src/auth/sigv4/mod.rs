@@ -22,6 +22,8 @@ mod payload;
 mod post;
 mod presigned;
 mod scope;
+#[cfg(feature = "proxy")]
+mod sign;
 mod signature;
 #[cfg(test)]
 mod tests;
@@ -42,11 +44,12 @@ pub use scope::{Scope, Timestamp};
 pub use signature::{SigningKey, SigningKeys};
 
 use self::canonical::PathForm;
-#[cfg(feature = "proxy")]
-pub(crate) use self::canonical::recoded_path;
 use self::presigned::AuthParameters;
+#[cfg(feature = "proxy")]
+pub(crate) use self::sign::RequestToSign;
 use super::error::{AuthError, CredentialFault, Mismatch};
 use super::identity::{AccessKeyId, Credential, SecretKey};
+use crate::s3::repeated::has_repeats;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const ALGORITHM_V4A: &str = "AWS4-ECDSA-P256-SHA256";
@@ -292,8 +295,10 @@ impl Presented {
     fn matches(&self, parts: &Parts, key: &SigningKey) -> bool {
         let tail = self.canonical_tail(parts, false);
         let recoded = canonical::head(parts, PathForm::Recoded);
-        let signed =
-            |head: &[u8]| signature::equal(&key.sign(&[self.string_to_sign(head, &tail).as_bytes()]), &self.signature);
+        let signed = |head: &[u8]| {
+            let hash = signature::sha256_hex(&[head, &tail]);
+            signature::equal(&signature::of_request(key, &self.timestamp, &self.scope, &hash), &self.signature)
+        };
         if signed(&recoded) {
             return true;
         }
@@ -390,6 +395,9 @@ impl fmt::Debug for Verified {
 
 /// The one value of a header. Two could be read as one by us and as the other by the store.
 fn single<'a>(parts: &'a Parts, name: &HeaderName) -> Result<Option<&'a HeaderValue>, AuthError> {
+    if !has_repeats(&parts.headers) {
+        return Ok(parts.headers.get(name));
+    }
     let mut values = parts.headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some() { Err(AuthError::DuplicateHeader(name.clone())) } else { Ok(first) }

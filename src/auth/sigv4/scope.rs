@@ -50,6 +50,12 @@ impl Timestamp {
         Some(Self { seconds, text })
     }
 
+    /// The second of this moment; `None` as of [`from_unix`](Self::from_unix).
+    #[cfg(feature = "proxy")]
+    pub(crate) fn at(moment: SystemTime) -> Option<Self> {
+        Self::from_unix(seconds_since_epoch(moment))
+    }
+
     /// As it is signed: sixteen characters.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -109,6 +115,12 @@ impl Scope {
             return wrong(CredentialFault::Terminal(terminal.to_owned()));
         }
         Ok(Self { access_key_id: AccessKeyId::new(key), date: date.to_owned(), region: region.to_owned() })
+    }
+
+    /// The scope of a signature of ours at that moment.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn of(access_key_id: &AccessKeyId, moment: &Timestamp, region: &str) -> Self {
+        Self { access_key_id: access_key_id.clone(), date: moment.date().to_owned(), region: region.to_owned() }
     }
 
     /// Whose key it is said to be.

@@ -11,13 +11,16 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::scope::{SERVICE, Scope, TERMINAL};
+use super::ALGORITHM;
+use super::scope::{SERVICE, Scope, TERMINAL, Timestamp};
 use crate::auth::identity::{AccessKeyId, SecretKey};
 use crate::s3::checksum::hex;
 
 /// The key of one secret, day and region. It prints redacted and is wiped when dropped.
+///
+/// Kept as the HMAC that has taken the key in: that is half of the hashing of a short text, done once.
 #[derive(Clone)]
-pub struct SigningKey(Zeroizing<[u8; 32]>);
+pub struct SigningKey(Hmac<Sha256>);
 
 impl SigningKey {
     /// Derives the key for a scope from an access key's secret.
@@ -28,12 +31,17 @@ impl SigningKey {
         let date = Zeroizing::new(hmac_sha256(&start, &[scope.date().as_bytes()]));
         let region = Zeroizing::new(hmac_sha256(date.as_slice(), &[scope.region().as_bytes()]));
         let service = Zeroizing::new(hmac_sha256(region.as_slice(), &[SERVICE.as_bytes()]));
-        Self(Zeroizing::new(hmac_sha256(service.as_slice(), &[TERMINAL.as_bytes()])))
+        let key = Zeroizing::new(hmac_sha256(service.as_slice(), &[TERMINAL.as_bytes()]));
+        Self(keyed(key.as_slice()))
     }
 
     /// The signature of the pieces of a text, as 64 lower-case hexadecimal digits.
     pub fn sign(&self, pieces: &[&[u8]]) -> String {
-        hex(&hmac_sha256(self.0.as_slice(), pieces))
+        let mut mac = self.0.clone();
+        for piece in pieces {
+            mac.update(piece);
+        }
+        hex(&mac.finalize().into_bytes())
     }
 }
 
@@ -77,6 +85,16 @@ impl SigningKeys {
         (derived.secret == *secret).then(|| derived.key.clone())
     }
 
+    /// The key for `scope`, from memory or derived and remembered: for a secret of our own, which needs no proof.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn own(&self, scope: &Scope, secret: &SecretKey) -> SigningKey {
+        self.get(scope, secret).unwrap_or_else(|| {
+            let key = SigningKey::derive(secret, scope);
+            self.insert(scope, secret, &key);
+            key
+        })
+    }
+
     /// Remembers a key that made a right signature.
     pub(super) fn insert(&self, scope: &Scope, secret: &SecretKey, key: &SigningKey) {
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -111,6 +129,13 @@ impl Derived {
     }
 }
 
+/// The signature of a request whose canonical form has this SHA-256, in hexadecimal: the text that says so, signed.
+pub(super) fn of_request(key: &SigningKey, timestamp: &Timestamp, scope: &Scope, canonical_sha256: &str) -> String {
+    let (date, region, moment) = (scope.date(), scope.region(), timestamp.as_str());
+    let lines = [ALGORITHM, "\n", moment, "\n", date, "/", region, "/", SERVICE, "/", TERMINAL, "\n", canonical_sha256];
+    key.sign(&lines.map(str::as_bytes))
+}
+
 /// Whether two signatures are the same; the time it takes does not tell where they differ.
 pub(super) fn equal(ours: &str, theirs: &str) -> bool {
     ours.as_bytes().ct_eq(theirs.as_bytes()).into()
@@ -125,9 +150,13 @@ pub(super) fn sha256_hex(pieces: &[&[u8]]) -> String {
     hex(&hasher.finalize())
 }
 
+#[expect(clippy::expect_used, reason = "an HMAC takes a key of any length, by RFC 2104")]
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("any length of key")
+}
+
 fn hmac_sha256(key: &[u8], pieces: &[&[u8]]) -> [u8; 32] {
-    #[expect(clippy::expect_used, reason = "an HMAC takes a key of any length, by RFC 2104")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length of key");
+    let mut mac = keyed(key);
     for piece in pieces {
         mac.update(piece);
     }

@@ -38,6 +38,7 @@ use super::copy_source::CopySource;
 use super::delete_objects::{DeleteObjects, ObjectToDelete};
 use super::form::Form;
 use super::operation::{Operation, Query};
+use super::repeated::has_repeats;
 use super::xml_body::{Piece, walk};
 use crate::policy::Action;
 
@@ -187,7 +188,8 @@ pub fn requirements(
     head: Head<'_>,
     body: Option<&[u8]>,
 ) -> Result<Vec<Requirement>, RequirementsError> {
-    if let Some(name) = DECIDING_HEADERS.iter().find(|name| is_contradictory(head.headers, name)) {
+    let repeats = has_repeats(head.headers);
+    if let Some(name) = DECIDING_HEADERS.iter().find(|name| repeats && is_contradictory(head.headers, name)) {
         return Err(RequirementsError::RepeatedHeader(name.as_str().to_owned()));
     }
     let rules = rules(operation);
@@ -320,8 +322,8 @@ impl<'r> Facts<'r> {
         let source_version = self.source.as_ref().is_some_and(|source| source.version_id.is_some());
         let version = self.head.query.has("versionId");
         let entry_version = entry.is_some_and(|entry| entry.version_id.is_some());
-        let tags_copied = !replaces_tags(self.head.headers);
-        let annotations_copied = !is(&ANNOTATION_DIRECTIVE, "EXCLUDE");
+        let tags_copied = || !replaces_tags(self.head.headers);
+        let annotations_copied = || !is(&ANNOTATION_DIRECTIVE, "EXCLUDE");
         let asked = |holds: bool, fact| if holds { Holds::If(fact) } else { Holds::No };
         match when {
             When::Always => Holds::Yes,
@@ -339,13 +341,15 @@ impl<'r> Facts<'r> {
             When::IfMatch => other_than(IF_MATCH.as_str(), b"*").into(),
             When::SourceCurrent => (!source_version).into(),
             When::SourceVersion => source_version.into(),
-            When::TagsReplaced => (!tags_copied && header("x-amz-tagging")).into(),
-            When::TagsCopied => asked(tags_copied, SourceFact::HasTags),
-            When::TagsCopiedCurrent => asked(tags_copied && !source_version, SourceFact::HasTags),
-            When::TagsCopiedVersion => asked(tags_copied && source_version, SourceFact::HasTags),
-            When::AnnotationsCopied => asked(annotations_copied, SourceFact::HasAnnotations),
-            When::AnnotationsCopiedCurrent => asked(annotations_copied && !source_version, SourceFact::HasAnnotations),
-            When::AnnotationsCopiedVersion => asked(annotations_copied && source_version, SourceFact::HasAnnotations),
+            When::TagsReplaced => (!tags_copied() && header("x-amz-tagging")).into(),
+            When::TagsCopied => asked(tags_copied(), SourceFact::HasTags),
+            When::TagsCopiedCurrent => asked(tags_copied() && !source_version, SourceFact::HasTags),
+            When::TagsCopiedVersion => asked(tags_copied() && source_version, SourceFact::HasTags),
+            When::AnnotationsCopied => asked(annotations_copied(), SourceFact::HasAnnotations),
+            When::AnnotationsCopiedCurrent => {
+                asked(annotations_copied() && !source_version, SourceFact::HasAnnotations)
+            }
+            When::AnnotationsCopiedVersion => asked(annotations_copied() && source_version, SourceFact::HasAnnotations),
             When::ObjectLockEnabled => is(&OBJECT_LOCK_ENABLED, "true").into(),
             When::ObjectOwnership => header("x-amz-object-ownership").into(),
             When::BodyTags => self.has_tags.into(),
@@ -390,7 +394,7 @@ impl<'r> Facts<'r> {
 }
 
 fn object_arn(bucket: &BucketName, key: &ObjectKey) -> String {
-    format!("{}/{key}", bucket.arn())
+    [&bucket.arn(), "/", key.as_str()].concat()
 }
 
 fn content_type(headers: &HeaderMap) -> Result<&str, RequirementsError> {

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full};
 use tower::ServiceExt;
 
 use super::*;
+use crate::auth::identity::SecretKey;
 use crate::auth::identity::{AccessKeyId, Credential, Identity};
 use crate::auth::sigv4::{PresentedForm, SigningKeys};
 use crate::identity::StaticCredentials;
