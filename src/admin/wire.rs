@@ -152,6 +152,13 @@ impl From<PublicAccessBlock> for PublicAccessBlockDocument {
     }
 }
 
+/// `GET`, `PUT` and `DELETE /v1/freeze`: whether changes are refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreezeAnswer {
+    /// The id of the freeze, which another one does not have; none where changes are made.
+    pub frozen: Option<String>,
+}
+
 /// A message, and where what it is about stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {

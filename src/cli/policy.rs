@@ -7,7 +7,7 @@ use clap::Subcommand;
 use portcullis::policy::{InvalidPolicy, MAX_BODY, MAX_NORMALIZED, Policy, PolicyDocument, Problem};
 use portcullis::s3::address::BucketName;
 
-use super::remote::{archive, changes, diff, listing};
+use super::remote::{archive, changes, diff, listing, migrate};
 use super::{Failure, simulate, terminal};
 
 #[derive(Debug, Subcommand)]
@@ -93,6 +93,22 @@ pub(crate) enum Command {
     ///
     /// Example: portcullis policy import policies.jsonl --dry-run --config proxy.toml
     Import(archive::Import),
+    /// Move all that is kept from one place to another
+    ///
+    /// Policies with their history, public access blocks and the registry of owners; revisions get numbers of the new
+    /// place. It can be run while the place is in use, and as often as wanted: what is there already is left alone. With
+    /// --freeze it ends with both the same: the servers given refuse every change from then on (503; reading, and all that
+    /// policies allow, goes on), what changed during the first copy is copied, and both places are compared. Switch them to
+    /// the new place then. Where anything goes wrong they are thawed. docs/stores.md has the whole procedure.
+    ///
+    /// Exit code 1 where a record cannot be read, something else is in the way, or a place does not answer.
+    ///
+    /// Example: portcullis policy migrate --from http://127.0.0.1:9001 --to s3://policies/prod --freeze http://127.0.0.1:9001
+    Migrate(migrate::Migrate),
+    /// Refuse every change of policies in a running server, so that what is kept can be moved
+    Freeze(migrate::Freeze),
+    /// Make changes again in a server that was frozen
+    Thaw(migrate::Freeze),
 }
 
 pub(crate) fn run(command: &Command) -> Result<(), Failure> {
@@ -108,6 +124,9 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
         Command::Diff(arguments) => diff::run(arguments),
         Command::Export(arguments) => archive::export(arguments),
         Command::Import(arguments) => archive::import(arguments),
+        Command::Migrate(arguments) => migrate::migrate(arguments),
+        Command::Freeze(arguments) => migrate::freeze(arguments),
+        Command::Thaw(arguments) => migrate::thaw(arguments),
     }
 }
 

@@ -74,6 +74,14 @@ impl std::fmt::Display for InvalidConfig {
 
 impl std::error::Error for InvalidConfig {}
 
+/// Reads a place for policies as `[store] url` has it; paths are relative to where this process is.
+///
+/// # Errors
+/// Why it is none.
+pub fn store_url(text: &str) -> Result<settings::StoreUrl, String> {
+    store::parse_url(|path| PathBuf::from(path), text)
+}
+
 /// Loads the file at `path`, with the environment of this process.
 ///
 /// # Errors

@@ -1,10 +1,11 @@
 //! The section `[store]`: where policies are kept.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::settings::{StoreSettings, StoreUrl, UpstreamSettings};
 use crate::s3::address::BucketName;
-use crate::toml_reader::{Reader, Table, Zero};
+use crate::toml_reader::{Table, Zero};
 
 /// What is said of a key whose time has not come.
 const NOT_YET: &str = "is not available in this release";
@@ -12,8 +13,8 @@ const NOT_YET: &str = "is not available in this release";
 /// Reads the section. `upstream` is the store that we stand before.
 pub(super) fn read(mut table: Table<'_, '_>, upstream: Option<&UpstreamSettings>) -> StoreSettings {
     let reader = table.reader();
-    let url = table.take("url").and_then(|value| value.parse(|text| parse_url(reader, text)));
-    let url = url.unwrap_or_else(|| redb(reader, "portcullis.redb"));
+    let url = table.take("url").and_then(|value| value.parse(|text| parse_url(|path| reader.resolve(path), text)));
+    let url = url.unwrap_or_else(|| StoreUrl::Redb(reader.resolve("portcullis.redb")));
     let max_staleness = table.duration("max_staleness", Zero::Allowed, Duration::from_secs(30));
     let refresh = table.duration("refresh", Zero::Allowed, Duration::from_secs(5).min(max_staleness));
     if refresh > max_staleness {
@@ -26,10 +27,11 @@ pub(super) fn read(mut table: Table<'_, '_>, upstream: Option<&UpstreamSettings>
     StoreSettings { url, max_staleness, refresh }
 }
 
-fn parse_url(reader: &Reader<'_>, text: &str) -> Result<StoreUrl, String> {
+/// Reads a place; `resolve` says where a path is.
+pub(super) fn parse_url(resolve: impl Fn(&str) -> PathBuf, text: &str) -> Result<StoreUrl, String> {
     match text.split_once(':') {
         Some(("redb", "")) => Err("names no file: write `redb:PATH`".to_owned()),
-        Some(("redb", path)) => Ok(redb(reader, path)),
+        Some(("redb", path)) => Ok(StoreUrl::Redb(resolve(path))),
         Some(("s3", rest)) => parse_s3(rest),
         Some((scheme @ "etcd", _)) => Err(format!("`{scheme}://` {NOT_YET}: use `redb:PATH` or `s3://BUCKET/PREFIX`")),
         _ => Err(format!("`{text}` is not a place for policies: write `redb:PATH` or `s3://BUCKET/PREFIX`")),
@@ -53,8 +55,4 @@ fn parse_s3(rest: &str) -> Result<StoreUrl, String> {
         return wrong("has a prefix of other characters than `A-Z a-z 0-9 . _ -`, or a long one");
     }
     Ok(StoreUrl::S3 { bucket, prefix: format!("{prefix}/") })
-}
-
-fn redb(reader: &Reader<'_>, path: &str) -> StoreUrl {
-    StoreUrl::Redb(reader.resolve(path))
 }

@@ -14,14 +14,14 @@ use super::stack::{StackSettings, stack};
 use super::stores::{self, Stores};
 use super::tls::{CertificateFiles, ClientAuth, TlsFiles};
 use super::workers::Workers;
-use super::{ServeError, Server};
+use super::{Place, ServeError, Server};
 use crate::admin::api::AdminApi;
 use crate::admin::health::{Check, Health};
 use crate::auth::identity::{AccessKeyId, SecretKey};
 use crate::config::Settings;
 use crate::config::settings::{
     self, Endpoint as EndpointSettings, Enforcement, LogSettings, OwnershipSettings, OwnershipSource, PolicyHandler,
-    StoreUrl, UpstreamAuth, UpstreamSettings,
+    StoreSettings, StoreUrl, UpstreamAuth, UpstreamSettings,
 };
 use crate::identity::file::IdentityFile;
 use crate::layer::{self, BucketPolicyLayer, DenialCause, Denied, Handler, Outcome, PassThrough, PolicyChange};
@@ -54,7 +54,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
     let domains = Domains::parse(&settings.listen.domains).unwrap_or_default();
     let upstream = upstream(&settings.upstream, &domains, &identities).await?;
     let is_embedded = upstream.embedded.is_some();
-    let Stores { policies: store, registry, check: store_check } =
+    let Stores { policies: store, registry, check: store_check, freeze } =
         stores::open(&settings.store, &upstream.control, is_embedded).await?;
     let control = Arc::new(ControlClient::new(upstream.control).map_err(ServeError::Tls)?);
     let asks = upstream.signed;
@@ -105,7 +105,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
     let policies = policies.build();
     let administration = policies.administration(registry);
     let (admin, token_file) = settings.admin.map(|admin| (admin.address, admin.token_file)).unzip();
-    let api = token_file.flatten().map(|token_file| AdminApi::new(token_file, administration));
+    let api = token_file.flatten().map(|token_file| AdminApi::new(token_file, administration, freeze));
     let service = || stack(stack_settings.clone(), policies.clone(), upstream.client.clone());
     let workers = match upstream.client.max_connections {
         None => Workers::start(limits.workers, service),
@@ -163,6 +163,22 @@ fn announce(handler: PolicyHandler, enforcement: Enforcement, addresses: &[std::
             tracing::info!("policies are forwarded to the store, which is to enforce them");
         }
     }
+}
+
+/// Opens the place `url` with all else that `settings` say, for whoever moves what is kept. Copies of what is read do not
+/// count for a moment.
+pub(super) async fn open_place(
+    settings: &Settings,
+    url: StoreUrl,
+    identities: &Arc<IdentityFile>,
+) -> Result<Place, ServeError> {
+    // INVARIANT: `config` took these for domains already.
+    let domains = Domains::parse(&settings.listen.domains).unwrap_or_default();
+    let upstream = upstream(&settings.upstream, &domains, identities).await?;
+    let store = StoreSettings { url, refresh: Duration::ZERO, max_staleness: Duration::ZERO };
+    let Stores { policies, registry, .. } =
+        stores::open(&store, &upstream.control, upstream.embedded.is_some()).await?;
+    Ok(Place { policies, registry, _embedded: upstream.embedded })
 }
 
 /// What is needed to speak to the store.

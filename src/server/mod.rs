@@ -25,12 +25,14 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::config::settings::StoreUrl;
 use crate::config::{Problems, Settings};
 use crate::identity::file::IdentityFile;
 use crate::store::redb::OpenError as StoreOpenError;
 use crate::store::s3::objects::ObjectError;
+use crate::store::{OwnerRegistry, PolicyStore};
 use crate::telemetry::audit::OpenError as AuditOpenError;
-use crate::upstream::{EmbeddedError, InvalidEndpoint, TlsError};
+use crate::upstream::{EmbeddedError, EmbeddedStore, InvalidEndpoint, TlsError};
 use listener::BindError;
 use shutdown::Drained;
 use tls::Certificates;
@@ -99,6 +101,32 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     Server::bind(settings, identities).await?.run(shutdown).await
+}
+
+/// A place that policies and owners are kept in, open without a server around it.
+pub struct Place {
+    /// Policies and public access blocks.
+    pub policies: Arc<dyn PolicyStore>,
+    /// The owners of buckets.
+    pub registry: Arc<dyn OwnerRegistry>,
+    /// Must outlive both.
+    _embedded: Option<EmbeddedStore>,
+}
+
+impl Place {
+    /// Opens `url` by what else `settings` say, such as the object store. No copy of what is read is believed.
+    ///
+    /// # Errors
+    /// [`ServeError`] with the part that could not be opened.
+    pub async fn open(settings: &Settings, url: StoreUrl, identities: &Arc<IdentityFile>) -> Result<Self, ServeError> {
+        assemble::open_place(settings, url, identities).await
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").finish_non_exhaustive()
+    }
 }
 
 /// Reads the certificates that `settings` name; none where TLS is not ended here. [`Server::bind`] does so for itself: this

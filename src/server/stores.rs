@@ -9,6 +9,7 @@ use super::ServeError;
 use crate::admin::health::Check;
 use crate::config::settings::{StoreSettings, StoreUrl};
 use crate::s3::address::BucketName;
+use crate::store::freeze::{Freezable, Freeze};
 use crate::store::redb::RedbStore;
 use crate::store::s3::{S3Store, S3StoreSettings};
 use crate::store::{OwnerRegistry, PolicyStore, StoreError};
@@ -28,6 +29,20 @@ pub(super) struct Stores {
     pub(super) registry: Arc<dyn OwnerRegistry>,
     /// Whether it can be relied on now.
     pub(super) check: Check,
+    /// Holds both still.
+    pub(super) freeze: Freeze,
+}
+
+impl Stores {
+    fn new(policies: Arc<dyn PolicyStore>, registry: Arc<dyn OwnerRegistry>, check: Check) -> Self {
+        let freeze = Freeze::default();
+        Self {
+            policies: Arc::new(Freezable::new(policies, freeze.clone())),
+            registry: Arc::new(Freezable::new(registry, freeze.clone())),
+            check,
+            freeze,
+        }
+    }
 }
 
 /// Opens the store that `settings` name. `upstream` is the object store that we stand before, for those that are kept in
@@ -46,7 +61,7 @@ pub(super) async fn open(
                 let store = store.clone();
                 async move { store.check().await }
             });
-            Ok(Stores { policies, registry, check })
+            Ok(Stores::new(policies, registry, check))
         }
         StoreUrl::S3 { bucket, prefix } => {
             let asked = ControlSettings { timeout: OBJECTS_TIMEOUT, ..upstream.clone() };
@@ -69,7 +84,7 @@ pub(super) async fn open(
                 let store = store.clone();
                 async move { store.check().await }
             });
-            Ok(Stores { policies, registry, check })
+            Ok(Stores::new(policies, registry, check))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Where policies and public access blocks live: [`PolicyStore`], its records and its implementations.
 
+pub mod freeze;
 pub mod memory;
 #[cfg(feature = "proxy")]
 pub mod redb;

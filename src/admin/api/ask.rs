@@ -36,6 +36,7 @@ pub(super) enum Route {
     Rollback(BucketName, u64),
     PublicAccessBlock(BucketName),
     Archive,
+    Freeze,
 }
 
 impl Route {
@@ -55,6 +56,7 @@ impl Route {
             ["buckets", name, "policy", "revisions", n, "rollback"] => Ok(Self::Rollback(bucket(name)?, number(n)?)),
             ["buckets", name, "public-access-block"] => Ok(Self::PublicAccessBlock(bucket(name)?)),
             ["archive"] => Ok(Self::Archive),
+            ["freeze"] => Ok(Self::Freeze),
             _ => Err(not_found()),
         }
     }
@@ -63,6 +65,7 @@ impl Route {
     pub(super) fn methods(&self) -> &'static [Method] {
         match self {
             Self::Buckets | Self::Revisions(_) | Self::Revision(..) => &[Method::GET, Method::HEAD],
+            Self::Freeze => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
             Self::Policy(_) | Self::PublicAccessBlock(_) => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
             Self::Rollback(..) => &[Method::POST],
             Self::Archive => &[Method::GET, Method::HEAD, Method::POST],

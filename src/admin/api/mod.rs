@@ -12,6 +12,7 @@
 //! | `GET`, `PUT`, `DELETE /v1/buckets/BUCKET/public-access-block` | the four switches |
 //! | `GET /v1/archive?after=&limit=` | all that is kept of each bucket, page by page |
 //! | `POST /v1/archive?replace=&dry_run=` | takes records back |
+//! | `GET`, `PUT`, `DELETE /v1/freeze` | whether all changes are refused, so that what is kept can be moved |
 //!
 //! Every call needs `Authorization: Bearer TOKEN` (RFC 6750). Errors are `{"error":{"code","message","detail"}}`, with
 //! S3's codes and words where S3 has some. A change is durable before it is answered, and in the audit trail as one made
@@ -20,6 +21,7 @@
 mod answer;
 mod archive;
 mod ask;
+mod freeze;
 mod policies;
 
 use std::fmt;
@@ -39,6 +41,7 @@ use self::ask::{Ask, Route};
 use crate::auth::admin_token::AdminToken;
 use crate::layer::administration::{Administration, Occasion};
 use crate::layer::{BoxError, PeerAddress, RequestId};
+use crate::store::freeze::Freeze;
 
 /// What every path of the API begins with.
 pub(super) const ROOT: &str = "/v1/";
@@ -52,13 +55,14 @@ pub struct AdminApi(Arc<Inner>);
 struct Inner {
     token_file: PathBuf,
     administration: Option<Administration>,
+    freeze: Freeze,
 }
 
 impl AdminApi {
     /// Opens `administration` to whoever presents the token in `token_file`. Where that is none, since the policies are
-    /// kept elsewhere, every call is answered so.
-    pub fn new(token_file: PathBuf, administration: Option<Administration>) -> Self {
-        Self(Arc::new(Inner { token_file, administration }))
+    /// kept elsewhere, every call is answered so. `freeze` holds the store of it still.
+    pub fn new(token_file: PathBuf, administration: Option<Administration>, freeze: Freeze) -> Self {
+        Self(Arc::new(Inner { token_file, administration, freeze }))
     }
 
     /// Answers a request whose path begins with `/v1/`.
@@ -125,6 +129,7 @@ impl Inner {
                 Method::DELETE => policies::delete_block(&ask, &bucket).await,
                 _ => policies::get_block(&ask, &bucket).await,
             },
+            Route::Freeze => freeze::answer(&ask, &self.freeze).await,
             Route::Archive => match parts.method {
                 Method::POST => archive::import(&ask, body).await,
                 _ => archive::export(&ask).await,

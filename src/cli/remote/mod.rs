@@ -4,6 +4,8 @@ pub(super) mod archive;
 pub(super) mod changes;
 pub(super) mod diff;
 pub(super) mod listing;
+pub(super) mod migrate;
+mod places;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;

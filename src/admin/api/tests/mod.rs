@@ -130,7 +130,7 @@ impl Desk {
                 .with_auditor(move |change| heard.lock().unwrap().push(change.clone()))
                 .build();
         let administration = layer.administration(Arc::new(OwnersRegistry(owners)));
-        let api = AdminApi::new(directory.path().join("token"), administration);
+        let api = AdminApi::new(directory.path().join("token"), administration, Freeze::default());
         let admin = Admin::new(Health::new([]), String::new).with_api(Some(api));
         Self { directory, store, layer, admin, changes }
     }
@@ -242,7 +242,7 @@ async fn without_a_token_file_there_is_no_api_and_without_policies_here_no_use_f
     };
     let bare = Admin::new(Health::new([]), String::new);
     assert_eq!(bare.oneshot(request()).await.unwrap().status(), 404);
-    let elsewhere = AdminApi::new(desk.token_file(), None);
+    let elsewhere = AdminApi::new(desk.token_file(), None, Freeze::default());
     let admin = Admin::new(Health::new([]), String::new).with_api(Some(elsewhere));
     assert_eq!(admin.oneshot(request()).await.unwrap().status(), 501);
 }
