@@ -7,6 +7,7 @@
 //! - `clients.rs`: eleven clients, the files they send and get back byte for byte;
 //! - `enforcement.rs`: policies enforced, on Garage and other stores: what they grant works, and nothing else passes;
 //! - `durability.rs`: concurrent writers, and `kill -9` between them;
+//! - `objects.rs`: policies kept as objects in Garage: the same contract, and nobody gets at them;
 //! - `bad_input.rs`: broken and stalled requests, over raw sockets;
 //! - `command_line.rs`: `sandbox`, `check`, `policy validate`, `debug classify`;
 //! - `strain.rs`: ten thousand requests at once, and what is left behind by those who go away;
@@ -27,6 +28,7 @@ mod contract;
 mod durability;
 mod enforcement;
 mod forward;
+mod objects;
 mod operations;
 mod passthrough;
 mod quick_start;

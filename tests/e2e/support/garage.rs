@@ -21,7 +21,9 @@ pub(crate) struct Garage {
     pub(crate) address: SocketAddr,
     /// The administration command, to be followed by its arguments.
     pub(crate) cli: Vec<String>,
-    _server: Server,
+    admin: SocketAddr,
+    directory: PathBuf,
+    server: Server,
 }
 
 impl Garage {
@@ -31,18 +33,11 @@ impl Garage {
         let [address, rpc, admin] = [free_address(), free_address(), free_address()];
         let config = home.join("garage.toml");
         fs::write(&config, config_file(&home, address, rpc, admin)).unwrap();
-        let mut cli = Command::new(executable());
-        cli.arg("-c").arg(&config);
-        let server = Server::start("garage", directory, cli.arg("server"))
-            .ready_when(|_| http_status(admin, "/health").is_some());
-
-        let garage = Self {
-            address,
-            cli: [executable().as_os_str(), OsStr::new("-c"), config.as_os_str()]
-                .map(|part| part.to_str().unwrap().to_owned())
-                .into(),
-            _server: server,
-        };
+        let cli: Vec<String> = [executable().as_os_str(), OsStr::new("-c"), config.as_os_str()]
+            .map(|part| part.to_str().unwrap().to_owned())
+            .into();
+        let server = serve(&cli, directory, admin);
+        let garage = Self { address, cli, admin, directory: directory.to_owned(), server };
         let node = garage.admin(&["node", "id", "-q"]);
         let node = node.split('@').next().unwrap();
         garage.admin(&["layout", "assign", "-z", "here", "-c", "10G", node]);
@@ -54,10 +49,35 @@ impl Garage {
         garage
     }
 
+    /// Makes a bucket that all of these keys may use.
+    pub(crate) fn make_bucket<'p>(&self, name: &str, for_whom: impl IntoIterator<Item = &'p Person>) {
+        self.admin(&["bucket", "create", name]);
+        for Person { access_key_id, .. } in for_whom {
+            self.admin(&["bucket", "allow", "--read", "--write", "--owner", name, "--key", access_key_id]);
+        }
+    }
+
+    /// Nobody answers from now on.
+    pub(crate) fn kill(&mut self) {
+        self.server.kill();
+    }
+
+    /// Starts again at the same addresses, with all that was stored.
+    pub(crate) fn restart(&mut self) {
+        self.server = serve(&self.cli, &self.directory, self.admin);
+    }
+
     fn admin(&self, arguments: &[&str]) -> String {
         let (program, first) = self.cli.split_first().unwrap();
         cache::must_run(Command::new(program).args(first).args(arguments), "Garage's administration command failed")
     }
+}
+
+fn serve(cli: &[String], directory: &Path, admin: SocketAddr) -> Server {
+    let (program, arguments) = cli.split_first().unwrap();
+    let mut command = Command::new(program);
+    command.args(arguments).arg("server");
+    Server::start("garage", directory, &mut command).ready_when(|_| http_status(admin, "/health").is_some())
 }
 
 fn config_file(home: &Path, s3: SocketAddr, rpc: SocketAddr, admin: SocketAddr) -> String {

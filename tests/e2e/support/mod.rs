@@ -2,6 +2,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod clients;
+#[allow(dead_code, reason = "other suites start it too, and stop it")]
 mod garage;
 mod moto;
 pub(crate) mod people;

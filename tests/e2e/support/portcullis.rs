@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     /// For `limits.idle_timeout` and `limits.request_header_timeout`.
     pub(crate) patience: &'static str,
     pub(crate) log_format: &'static str,
+    /// Where policies are kept, if not in a file.
+    pub(crate) store: Option<&'static str>,
 }
 
 impl Settings {
@@ -52,15 +54,17 @@ impl Settings {
             lockout_guard: true,
             patience: "60s",
             log_format: "json",
+            store: None,
         }
     }
 
     fn proxy_toml(&self, directory: &Path, listen: SocketAddr, admin: SocketAddr) -> String {
-        let Self { upstream, region, auth, handler, enforcement, lockout_guard, patience, log_format } = self;
+        let Self { upstream, region, auth, handler, enforcement, lockout_guard, patience, log_format, store } = self;
         let handler = match handler {
             Handler::Store => "store",
             Handler::Forward => "forward",
         };
+        let store = store.map_or_else(|| format!("redb:{}/policies.redb", directory.display()), str::to_owned);
         format!(
             r#"[listen]
 address = "{listen}"
@@ -83,7 +87,7 @@ enforcement = "{enforcement}"
 lockout_guard = {lockout_guard}
 
 [store]
-url = "redb:{directory}/policies.redb"
+url = "{store}"
 
 [identity]
 file = "{directory}/identities.toml"

@@ -85,6 +85,11 @@ impl Stack {
             settings.handler = Handler::Forward;
         }
         adjust(&mut settings);
+        if let (Store::Garage(garage), Some(place)) = (&store, settings.store.and_then(|url| url.strip_prefix("s3://")))
+        {
+            // To the store everybody may use it; who keeps them out is ours to show.
+            garage.make_bucket(place.split('/').next().unwrap(), PEOPLE.iter().chain([&OPERATOR]));
+        }
         let proxy = Portcullis::start(path, &settings);
         Self { proxy, store, directory, auth }
     }
