@@ -308,13 +308,15 @@ pub struct InvalidBucketName(String);
 
 impl BucketName {
     /// Takes 3 to 255 of `A-Z a-z 0-9 . _ -`: today's rules and those of the buckets made before them, since the store
-    /// behind us may hold either.
+    /// behind us may hold either. But not 64 hexadecimal digits: Garage takes those for the id of a bucket, which has a
+    /// name as well, and its policy under that.
     ///
     /// # Errors
     /// [`InvalidBucketName`] with the offending text.
     pub fn parse(text: &str) -> Result<Self, InvalidBucketName> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        if (3..=255).contains(&text.len()) && text.bytes().all(allowed) {
+        let is_id = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        if (3..=255).contains(&text.len()) && text.bytes().all(allowed) && !is_id {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidBucketName(text.to_owned()))

@@ -80,6 +80,7 @@ fn what_cannot_exist_is_refused_with_s3s_code() {
         (None, "/photos/%ED%A0%80", "InvalidURI"),
         (None, "/%", "InvalidURI"),
         (None, "/ab", "InvalidBucketName"),
+        (None, "/5e0f5e0f5e0f5e0f5e0f5e0f5e0f5e0f5e0f5e0f5e0f5e0f5e0f5e0f5e0f5E0F/k", "InvalidBucketName"),
         (None, "//k", "InvalidBucketName"),
         (None, "/photos%2Fa", "InvalidBucketName"),
         (None, "/pho%20tos", "InvalidBucketName"),

@@ -11,6 +11,7 @@ from harness import (
     Table,
     client,
     expect,
+    garage,
     make_bucket,
     outcome,
     policy,
@@ -85,6 +86,17 @@ for who in PEOPLE:
 for who in ["acme-root", "alice"]:
     presigned = client(who).generate_presigned_url("get_object", Params={"Bucket": OURS, "Key": KEY})
     table.row(f"a link of {who}", DENIED, lambda: send("GET", presigned.removeprefix(ENDPOINT)).brief())
+
+
+if E2E["enforcement"] == "enforce":
+    # To Garage a bucket's id is one of its names.
+    BY_ID = next(line.split()[1] for line in garage("bucket", "info", OURS).splitlines() if line.startswith("Bucket:"))
+    assert len(BY_ID) == 64, BY_ID
+    expect(store.get_object(Bucket=BY_ID, Key=KEY)["Body"].read(), before)
+    for target in [f"/{BY_ID}/{KEY}", f"/{BY_ID.upper()}/{KEY}"]:
+        table.row(f"GET {target}", (400, "InvalidBucketName"), lambda: signed("acme-root", "GET", target).brief())
+    copied = {"x-amz-copy-source": f"{BY_ID}/{KEY}"}
+    table.row("copy it by its id", (400, "InvalidArgument"), lambda: signed("acme-root", "PUT", f"/{PHOTOS}/k", headers=copied).brief())
 
 
 @table.case
