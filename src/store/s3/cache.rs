@@ -4,6 +4,8 @@
 //! who want to know; where it does not answer, the copy goes on counting until it is as old as `max_staleness`. A copy is
 //! as old as the question that brought it, not as its answer. "There is none" is a copy like any other.
 
+mod turn;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -350,72 +352,5 @@ impl<T: Cached> Slot<T> {
             tracing::warn!(bucket = %self.bucket, reason, "the policy store does not answer; what is known counts for now");
         }
         state.failure = Some(Failure { asked_at, failed_at: Instant::now(), reason });
-    }
-
-    /// Waits for the turn of one who wants to write.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] where the store failed another meanwhile.
-    pub(super) async fn turn<'s>(self: &'s Arc<Self>, cache: &'s Arc<Cache<T>>) -> Result<Turn<'s, T>, StoreError> {
-        let arrived = Instant::now();
-        let guard = self.turn.lock().await;
-        match &self.state().failure {
-            Some(failure) if failure.asked_at >= arrived => {
-                Err(StoreError::Unavailable { reason: failure.reason.clone() })
-            }
-            Some(_) | None => Ok(Turn { cache, slot: self, as_of: Instant::now(), is_settled: true, _guard: guard }),
-        }
-    }
-}
-
-/// The turn of one who writes. Until what came of a write is known, nothing that is known of the bucket counts as fresh.
-pub(super) struct Turn<'s, T: Cached> {
-    cache: &'s Arc<Cache<T>>,
-    slot: &'s Arc<Slot<T>>,
-    as_of: Instant,
-    is_settled: bool,
-    _guard: tokio::sync::MutexGuard<'s, ()>,
-}
-
-impl<T: Cached> Turn<'_, T> {
-    /// A write is about to be sent.
-    pub(super) fn sending(&mut self) {
-        self.as_of = Instant::now();
-        self.is_settled = false;
-    }
-
-    /// It was refused, and changed nothing.
-    pub(super) fn refused(&mut self) {
-        self.is_settled = true;
-    }
-
-    /// It is done: all who ask from now on are told `value`.
-    pub(super) fn done(mut self, value: Result<T, Damage>, etag: Option<ETag>) {
-        self.is_settled = true;
-        let mut state = self.slot.state();
-        state.writes += 1;
-        let known = Known { value, etag, as_of: self.as_of, in_doubt: false };
-        self.cache.keep(self.slot, &mut state, known);
-        drop(state);
-        self.cache.make_room();
-    }
-
-    /// The store does not answer.
-    pub(super) fn failed(self, error: ObjectError) -> StoreError {
-        let asked_at = self.as_of;
-        self.slot.failed(&mut self.slot.state(), asked_at, error.reason.clone());
-        StoreError::Unavailable { reason: error.reason }
-    }
-}
-
-impl<T: Cached> Drop for Turn<'_, T> {
-    fn drop(&mut self) {
-        if !self.is_settled {
-            let mut state = self.slot.state();
-            state.writes += 1;
-            if let Some(known) = &mut state.known {
-                known.in_doubt = true;
-            }
-        }
     }
 }

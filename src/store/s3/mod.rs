@@ -8,6 +8,7 @@
 //! What the object store is, this module does not know: it has an [`ObjectStorage`].
 
 mod cache;
+mod change;
 mod conditions;
 pub mod objects;
 mod record;
@@ -19,10 +20,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::OnceCell;
-use tokio::time::{Instant, sleep};
 
 use self::cache::{Ages, Cache, Cached, unreadable};
-use self::objects::{Condition, Fetched, ObjectError, ObjectStorage, Written};
+use self::change::{Found, Step};
+use self::objects::{Fetched, ObjectError, ObjectStorage};
 use self::record::{Damage, Record};
 use super::{BoxFuture, Change, Contents, InForce, PolicyRecord, PolicyStore, Revision, StoreError};
 use crate::policy::{AccountId, Policy};
@@ -31,9 +32,6 @@ use crate::s3::public_access_block::PublicAccessBlock;
 
 pub use self::record::MAX_RECORD;
 pub use self::registry::S3Registry;
-
-/// How long a change that keeps losing the race begins anew. Each time another one won.
-const CONTEST: Duration = Duration::from_secs(10);
 
 /// What an [`S3Store`] needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,116 +101,10 @@ enum Kind {
     Owners,
 }
 
-/// What a change makes of a record.
-enum Step<T> {
-    /// It stays as it is.
-    Unchanged(T),
-    /// It is to be written. With the policy that its newest document compiles to, where that is known.
-    Changed(T, Option<Arc<Policy>>),
-}
-
-/// A record as it was read.
-enum Found {
-    Readable(Record),
-    /// The last number it spoke of, and what is wrong with it.
-    Unreadable(u64, Damage),
-}
-
-impl Found {
-    /// What a change of the policy begins with. Of a damaged record it is not known what it blocked, so all is.
-    fn or_blocked(self, change: &Change) -> Record {
-        match self {
-            Self::Readable(record) => record,
-            Self::Unreadable(last_revision, _) => {
-                let all = PublicAccessBlock {
-                    block_public_acls: true,
-                    ignore_public_acls: true,
-                    block_public_policy: true,
-                    restrict_public_buckets: true,
-                };
-                Record { last_revision, block: Some((Some(all), change.clone())), ..Record::default() }
-            }
-        }
-    }
-
-    /// What a change begins with that leaves nothing of what was.
-    fn or_nothing(self) -> Record {
-        match self {
-            Self::Readable(record) => record,
-            Self::Unreadable(last_revision, _) => Record { last_revision, ..Record::default() },
-        }
-    }
-}
-
 impl Inner {
     async fn conditional(&self) -> Result<bool, ObjectError> {
         let heeded = self.conditional.get_or_try_init(|| conditions::are_heeded(&*self.objects, &self.prefix));
         heeded.await.copied()
-    }
-
-    /// Changes what is kept of `bucket`. Where another change comes in between, `change` is asked anew about what that
-    /// one left.
-    async fn change<T>(
-        &self,
-        bucket: &BucketName,
-        mut change: impl FnMut(Found) -> Result<(Record, Step<T>), Damage>,
-    ) -> Result<T, StoreError> {
-        let slot = self.policies.slot_of(bucket);
-        let mut turn = slot.turn(&self.policies).await?;
-        let key = self.policies.key(bucket);
-        let mut conditional = match self.conditional().await {
-            Ok(conditional) => conditional,
-            Err(error) => return Err(turn.failed(error)),
-        };
-        let deadline = Instant::now() + CONTEST;
-        loop {
-            let (found, condition) = match self.objects.get(&key, None).await {
-                Ok(Fetched::Found { content, etag }) => {
-                    let found = match Record::decode(bucket, &content) {
-                        Ok(record) => Found::Readable(record),
-                        Err(damage) => {
-                            tracing::error!(%bucket, key, %damage, "a record that is to be changed is unreadable");
-                            Found::Unreadable(Record::last_revision_of(&content), damage)
-                        }
-                    };
-                    (found, etag.map_or(Condition::None, Condition::Unchanged))
-                }
-                Ok(Fetched::Absent | Fetched::Unchanged) => (Found::Readable(Record::default()), Condition::Absent),
-                Err(error) => return Err(turn.failed(error)),
-            };
-            let damaged = |damage: Damage| unreadable(bucket, &damage);
-            let (record, answer, policy) = match change(found).map_err(damaged)? {
-                (_, Step::Unchanged(answer)) => return Ok(answer),
-                (record, Step::Changed(answer, policy)) => (record, answer, policy),
-            };
-            let object = record.encode(bucket).map_err(damaged)?;
-            let in_force = match policy {
-                Some(policy) => Ok(record.in_force(Some(policy))),
-                None => record.compiled(bucket),
-            };
-            let condition = if conditional { condition } else { Condition::None };
-            turn.sending();
-            match self.objects.put(&key, object, &condition).await {
-                Ok(Written::Done(etag)) => {
-                    turn.done(in_force, etag);
-                    return Ok(answer);
-                }
-                Ok(Written::Refused) => {
-                    turn.refused();
-                    if Instant::now() >= deadline {
-                        let reason = format!("other changes of `{bucket}` came first for {CONTEST:?}");
-                        return Err(StoreError::Unavailable { reason });
-                    }
-                    sleep(moment()).await;
-                }
-                // It has been replaced by another, or is one of several that are not alike.
-                Ok(Written::NotSupported) => {
-                    turn.refused();
-                    conditional = false;
-                }
-                Err(error) => return Err(turn.failed(error)),
-            }
-        }
     }
 
     /// The record itself, as it is now.
@@ -270,14 +162,6 @@ impl Inner {
         buckets.truncate(limit);
         Ok(buckets)
     }
-}
-
-/// A short time, another each time, so that those who lost a race do not meet again.
-fn moment() -> Duration {
-    let mut random = [0_u8; 1];
-    // Without one they may meet again, and no more.
-    let _ = getrandom::fill(&mut random);
-    Duration::from_micros(1_000 + u64::from(random[0]) * 100)
 }
 
 fn unavailable(error: ObjectError) -> StoreError {

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::SystemTime;
 
 use tokio::sync::Semaphore;
-use tokio::time::advance;
+use tokio::time::{Instant, advance};
 
-use super::objects::{ETag, Listed, Page};
+use super::objects::{Condition, ETag, Listed, Page, Written};
 use super::*;
 use crate::store::{OwnerRegistry, PastRevision};
 
