@@ -82,6 +82,10 @@ async fn it_can_be_repeated_and_only_replaces_where_it_is_told_to() {
     // And back, and on to another.
     assert_eq!(ground.migrate(there, "redb:back.redb", &[]).await.1, first(2, 0, 0, 0));
     assert_eq!(ground.migrate(there, "s3://policies/other", &[]).await.1, first(2, 0, 0, 0));
+    // The configuration on the disk does not say where, so it is the default.
+    assert_eq!(ground.migrate("redb:portcullis.redb", "redb:again.redb", &[]).await.1, first(0, 0, 0, 0));
+    assert_eq!(ground.migrate(there, "config", &[]).await.1, first(2, 0, 0, 0));
+    assert_eq!(ground.migrate("redb:portcullis.redb", there, &[]).await.1, first(0, 0, 0, 2));
 
     let new = ground.serve(there).await;
     assert_eq!(new.kept().await, kept);

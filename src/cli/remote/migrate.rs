@@ -28,10 +28,11 @@ const TOLD: usize = 20;
 
 #[derive(Args, Debug)]
 pub(crate) struct Migrate {
-    /// Where the policies are: redb:PATH, s3://BUCKET/PREFIX, or a running server's admin listener, http://HOST:PORT
+    /// Where the policies are: redb:PATH, s3://BUCKET/PREFIX, `config` for the configuration's own place, or a running
+    /// server's admin listener, http://HOST:PORT
     #[arg(long, value_name = "PLACE")]
     from: String,
-    /// Where they shall be: redb:PATH or s3://BUCKET/PREFIX
+    /// Where they shall be: redb:PATH, s3://BUCKET/PREFIX or `config`
     #[arg(long, value_name = "PLACE")]
     to: String,
     /// The configuration whose other sections say how the places are reached
@@ -124,13 +125,17 @@ impl Migrate {
     }
 }
 
+/// Opens a place that a URL names, or `config`: the configuration's own.
 fn open(
     runtime: &Runtime,
     settings: &Settings,
     text: &str,
     identities: &Arc<IdentityFile>,
 ) -> Result<Arc<Place>, Failure> {
-    let url = config::store_url(text).map_err(|why| Failure::Usage(format!("{}: {why}", Escaped(text))))?;
+    let url = match text {
+        "config" => settings.store.url.clone(),
+        url => config::store_url(url).map_err(|why| Failure::Usage(format!("{}: {why}", Escaped(url))))?,
+    };
     let opened = runtime.block_on(Place::open(settings, url, identities));
     opened.map(Arc::new).map_err(|error| Failure::Failed(format!("{}: {}", Escaped(text), with_causes(&error))))
 }
