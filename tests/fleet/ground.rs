@@ -67,33 +67,38 @@ impl Replica {
 
     /// Puts a policy on the bucket, which lets everybody read below `n/`, and answers the status.
     pub(crate) async fn put(&self, n: u64) -> u16 {
-        let policy = format!(
-            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::{BUCKET}/{n}/*"}}]}}"#
-        );
-        ask(self.admin, "PUT", &format!("/v1/buckets/{BUCKET}/policy"), &policy).await
+        ask(self.admin, "PUT", &format!("/v1/buckets/{BUCKET}/policy"), &policy(n)).await.0
     }
 
     /// What the admin API answers to `GET ?policy`.
-    pub(crate) async fn policy(&self) -> u16 {
+    pub(crate) async fn policy(&self) -> (u16, String) {
         ask(self.admin, "GET", &format!("/v1/buckets/{BUCKET}/policy"), "").await
     }
 
     /// What a stranger is told of an object below `n/`.
     pub(crate) async fn read(&self, n: u64) -> u16 {
-        ask(self.address, "GET", &format!("/{BUCKET}/{n}/k"), "").await
+        ask(self.address, "GET", &format!("/{BUCKET}/{n}/k"), "").await.0
     }
 
     pub(crate) async fn is_ready(&self) -> bool {
-        ask(self.admin, "GET", "/readyz", "").await == 200
+        ask(self.admin, "GET", "/readyz", "").await.0 == 200
     }
 }
 
-async fn ask(to: SocketAddr, method: &'static str, path: &str, body: &str) -> u16 {
-    let (path, body) = (path.to_owned(), body.to_owned());
-    tokio::task::spawn_blocking(move || status(to, method, &path, &body)).await.unwrap()
+/// The policy that lets everybody read below `n/`.
+pub(crate) fn policy(n: u64) -> String {
+    format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::{BUCKET}/{n}/*"}}]}}"#
+    )
 }
 
-fn status(to: SocketAddr, method: &str, path: &str, body: &str) -> u16 {
+async fn ask(to: SocketAddr, method: &'static str, path: &str, body: &str) -> (u16, String) {
+    let (path, body) = (path.to_owned(), body.to_owned());
+    tokio::task::spawn_blocking(move || answer(to, method, &path, &body)).await.unwrap()
+}
+
+/// Status and body.
+fn answer(to: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let length = body.len();
@@ -106,7 +111,9 @@ fn status(to: SocketAddr, method: &str, path: &str, body: &str) -> u16 {
     .unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap().parse().unwrap()
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 /// Waits until `reached` says so, and answers how long that took.
@@ -135,7 +142,7 @@ impl Load {
             let (is_over, answers) = (Arc::clone(&is_over), Arc::clone(&answers));
             std::thread::spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
-                    assert_eq!(status(to, "GET", &format!("/{BUCKET}/closed/k"), ""), 403);
+                    assert_eq!(answer(to, "GET", &format!("/{BUCKET}/closed/k"), "").0, 403);
                     answers.fetch_add(1, Ordering::Relaxed);
                 }
             })

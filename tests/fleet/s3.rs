@@ -9,7 +9,7 @@ use portcullis::s3::address::BucketName;
 use portcullis::store::s3::objects::{Condition, ObjectStorage};
 use portcullis::upstream::{BucketObjects, ControlSettings, Endpoint, Endpoints, KeyPair, Trust, UpstreamCredentials};
 
-use crate::ground::{BUCKET, Load, Replica, eventually, spread};
+use crate::ground::{BUCKET, Load, Replica, eventually, policy, spread};
 use crate::peers::garage::{Garage, REGION};
 use crate::peers::people::OPERATOR;
 
@@ -97,6 +97,28 @@ async fn a_policy_put_through_one_replica_is_in_force_on_all() {
     }
 }
 
+/// Garage heeds no conditions on writes: what stays is one of the two, and the same for all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_changes_in_the_same_moment_end_with_one_of_the_two() {
+    let directory = tempfile::tempdir().unwrap();
+    let garage = garage(directory.path());
+    let replicas = replicas(&garage).await;
+    for n in (0..40).step_by(2) {
+        let (one, other) = tokio::join!(replicas[0].put(n), replicas[1].put(n + 1));
+        assert_eq!((one, other), (200, 200));
+        eventually("all have one of the two", async || {
+            let seen = [&replicas[0], &replicas[1], &replicas[2]].map(Replica::policy);
+            let [first, second, third] = seen;
+            let (first, second, third) = (first.await, second.await, third.await);
+            (first.1 == policy(n) || first.1 == policy(n + 1)) && first == second && second == third
+        })
+        .await;
+    }
+    for replica in replicas {
+        replica.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn while_garage_is_away_copies_count_and_changes_are_refused() {
     let directory = tempfile::tempdir().unwrap();
@@ -104,7 +126,7 @@ async fn while_garage_is_away_copies_count_and_changes_are_refused() {
     let replicas = replicas(&garage).await;
     assert_eq!(replicas[0].put(1).await, 200);
     for replica in &replicas {
-        eventually("the policy", async || replica.policy().await == 200).await;
+        eventually("the policy", async || replica.policy().await.0 == 200).await;
         // Denied here, by the policy: so no answer of Garage's is needed.
         assert_eq!(replica.read(2).await, 403);
     }
@@ -112,7 +134,7 @@ async fn while_garage_is_away_copies_count_and_changes_are_refused() {
     garage.kill();
     let killed = Instant::now();
     for replica in &replicas {
-        assert_eq!((replica.read(2).await, replica.policy().await), (403, 200), "a copy counts");
+        assert_eq!((replica.read(2).await, replica.policy().await.0), (403, 200), "a copy counts");
     }
     let began = Instant::now();
     assert_eq!(replicas[0].put(3).await, 503);
@@ -120,7 +142,7 @@ async fn while_garage_is_away_copies_count_and_changes_are_refused() {
     assert_eq!(replicas[0].read(2).await, 403, "and changed nothing");
     for replica in &replicas {
         eventually("the copy counts no more", async || replica.read(2).await == 503).await;
-        assert_eq!(replica.policy().await, 503);
+        assert_eq!(replica.policy().await.0, 503);
         assert!(!replica.is_ready().await);
     }
     println!("max_staleness {MAX_STALENESS:?}: 503 on all {:?} after Garage was killed", killed.elapsed());
@@ -135,7 +157,7 @@ async fn while_garage_is_away_copies_count_and_changes_are_refused() {
     eventually("a change is made again", async || replicas[1].put(4).await == 200).await;
     for replica in &replicas {
         eventually("ready again", async || replica.is_ready().await).await;
-        eventually("and seen", async || replica.policy().await == 200).await;
+        eventually("and seen", async || replica.policy().await.0 == 200).await;
     }
     for replica in replicas {
         replica.stop().await;

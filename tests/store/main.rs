@@ -4,7 +4,7 @@
 //! - `again`: what holds of a store that is opened a second time. For whatever outlives the process.
 //! - `replicas`: what holds of two stores in one place. For whatever several processes share.
 //! - `redb`: the store in a file.
-//! - `s3`: the store in objects, in the embedded object store and in Garage (`peers`).
+//! - `s3`: the store in objects: in the embedded object store, in Garage and in moto (`peers`).
 //!
 //! Each is given the place as a function that opens it. The kill test has a file of its own, `store_kill.rs`: it starts
 //! itself as a second process.

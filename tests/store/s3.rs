@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use portcullis::auth::identity::{AccessKeyId, SecretKey};
 use portcullis::identity::StaticCredentials;
 use portcullis::s3::address::Domains;
+use portcullis::store::s3::objects::{Condition, Fetched, ObjectStorage, Written};
 use portcullis::store::s3::{S3Store, S3StoreSettings};
 use portcullis::store::{PolicyStore, StoreError};
 use portcullis::upstream::{
@@ -14,6 +16,7 @@ use portcullis::upstream::{
 };
 
 use crate::peers::garage::{Garage, REGION};
+use crate::peers::moto::Moto;
 use crate::peers::people::OPERATOR;
 use crate::support::{Opened, bucket, put};
 use crate::{again, conformance_in, replicas};
@@ -69,6 +72,26 @@ async fn suite(place: &Place) {
     replicas::sharing(&here, &there).await;
 }
 
+/// A question about what is known already has a short answer.
+async fn a_tag_spares_the_answer(place: &Place) {
+    let objects = place.objects();
+    let put = async |content: &'static str| {
+        let written = objects.put("tagged", Bytes::from_static(content.as_bytes()), &Condition::None).await.unwrap();
+        assert!(matches!(written, Written::Done(_)), "{written:?}");
+        let Fetched::Found { content: found, etag } = objects.get("tagged", None).await.unwrap() else { return None };
+        assert_eq!(found, content);
+        etag
+    };
+    let first = put("one").await.expect("it has a tag");
+    assert_eq!(objects.get("tagged", Some(&first)).await.unwrap(), Fetched::Unchanged);
+    let second = put("two").await.expect("it has a tag");
+    assert!(matches!(objects.get("tagged", Some(&first)).await.unwrap(), Fetched::Found { .. }));
+    assert_eq!(objects.get("tagged", Some(&second)).await.unwrap(), Fetched::Unchanged);
+    objects.delete("tagged").await.unwrap();
+    assert_eq!(objects.get("tagged", Some(&second)).await.unwrap(), Fetched::Absent);
+    objects.delete("tagged").await.unwrap();
+}
+
 async fn embedded(directory: &Path) -> (EmbeddedStore, Place) {
     let callers = Arc::new(StaticCredentials::from_iter([]));
     let store = EmbeddedStore::start(directory, operator(), callers, Domains::default()).await.unwrap();
@@ -93,6 +116,19 @@ async fn the_store_in_garage_conforms() {
     place.objects().make().await.unwrap();
     // Garage takes `If-Match` and writes all the same.
     assert!(!place.store("", SHORT).heeds_conditions().await.unwrap());
+    a_tag_spares_the_answer(&place).await;
+    suite(&place).await;
+}
+
+/// The server that AWS's users test with heeds conditions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_store_in_moto_conforms() {
+    let directory = tempfile::tempdir().unwrap();
+    let moto = Moto::start(directory.path());
+    let place = Place { endpoint: format!("http://{}", moto.address), region: "us-east-1", bucket: "policies" };
+    place.objects().make().await.unwrap();
+    assert!(place.store("", SHORT).heeds_conditions().await.unwrap());
+    a_tag_spares_the_answer(&place).await;
     suite(&place).await;
 }
 

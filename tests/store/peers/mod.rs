@@ -4,6 +4,8 @@
 pub(crate) mod cache;
 #[path = "../../e2e/support/garage.rs"]
 pub(crate) mod garage;
+#[path = "../../e2e/support/moto.rs"]
+pub(crate) mod moto;
 #[path = "../../e2e/support/people.rs"]
 pub(crate) mod people;
 #[path = "../../e2e/support/process.rs"]
