@@ -14,7 +14,7 @@ use crate::support::script::command_with;
 use crate::support::{Auth, Backend, Stack};
 
 /// No client may take longer for all its objects, whatever hangs.
-const LIMIT: Duration = Duration::from_secs(900);
+const LIMIT: Duration = Duration::from_secs(1_800);
 
 fn check(client: &str) {
     check_script("clients", client);

@@ -141,7 +141,7 @@ impl Store {
 
 /// A proxy in front of it that decides nothing, so that requests need no signature; and its directory, to be dropped later.
 fn proxy(store: &Store) -> (TempDir, Portcullis) {
-    // As many files as we may have, for the proxy as well, which inherits it: most systems start with 1024.
+    // As many files as we may have; the proxy starts with few, and must ask for itself.
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();
@@ -368,13 +368,16 @@ async fn stores_that_vanish_in_their_answers_leave_nothing_behind() {
         clients.spawn(async move {
             let mut client = http2::<Empty<Bytes>>(address).await;
             let request = Request::get("http://s3/b/k").body(Empty::new()).unwrap();
-            let mut body = client.send_request(request).await.unwrap().into_body();
-            let mut length = 0;
-            while let Some(Ok(frame)) = body.frame().await {
-                length += frame.into_data().unwrap().len();
+            // A reset overtakes what is not sent yet, the answer's head as well.
+            let Ok(answer) = client.send_request(request).await else { return 0 };
+            let (mut body, mut length) = (answer.into_body(), 0);
+            loop {
+                match body.frame().await {
+                    Some(Ok(frame)) => length += frame.into_data().unwrap().len(),
+                    Some(Err(_)) => return length,
+                    None => panic!("as if {length} bytes were all"),
+                }
             }
-            assert!(!body.is_end_stream(), "as if that were all");
-            length
         });
     }
     let lengths = timeout(PATIENCE, clients.join_all()).await.expect("one hangs");
