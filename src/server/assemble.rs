@@ -10,6 +10,7 @@ use super::client_address::TrustedProxies;
 use super::frontend::{Frontend, FrontendSettings};
 use super::in_flight::InFlightLayer;
 use super::listener::ListenerSettings;
+use super::open_files;
 use super::stack::{StackSettings, stack};
 use super::stores::{self, Stores};
 use super::tls::{CertificateFiles, ClientAuth, TlsFiles};
@@ -100,6 +101,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
     }
 
     let limits = settings.limits;
+    open_files::allow(limits.max_connections, limits.max_in_flight);
     let stack_settings =
         StackSettings { in_flight: InFlightLayer::new(limits.max_in_flight), body_idle_timeout: limits.idle_timeout };
     let policies = policies.build();

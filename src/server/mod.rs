@@ -9,6 +9,7 @@ pub mod frontend;
 pub mod idle;
 pub mod in_flight;
 pub mod listener;
+mod open_files;
 pub mod proxy_protocol;
 mod rescue;
 pub mod shutdown;

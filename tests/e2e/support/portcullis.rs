@@ -161,8 +161,13 @@ impl Portcullis {
 }
 
 fn serve(directory: &Path, admin: SocketAddr) -> Server {
-    let mut command = binary();
+    // As many open files as most systems allow at first, and this machine may not.
+    let mut command = Command::new("sh");
     command
+        .args(["-c", "ulimit -S -n 1024 && exec \"$0\" \"$@\""])
+        .arg(binary().get_program())
+        .env_remove("RUST_LOG")
+        .env("NO_COLOR", "1")
         .args(["serve", "--config"])
         .arg(directory.join("proxy.toml"))
         .env("PORTCULLIS_UPSTREAM_SECRET", OPERATOR.secret_access_key);
