@@ -258,16 +258,9 @@ fn to_json(yaml: &str) -> String {
 fn kubectl() -> &'static Path {
     static KUBECTL: OnceLock<PathBuf> = OnceLock::new();
     KUBECTL.get_or_init(|| {
-        cache::with_lock("kubectl", || {
+        cache::with_lock("apt", || {
             if !is_there() {
-                for arguments in
-                    [&["update"][..], &["install", "--yes", "--no-install-recommends", "kubernetes-client"]]
-                {
-                    cache::must_run(
-                        Command::new("apt-get").arg("-q").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"),
-                        "kubectl is needed to render deploy/kustomize: install it, or run as root on Debian",
-                    );
-                }
+                cache::apt_get_install("kubernetes-client");
             }
         });
         PathBuf::from("kubectl")

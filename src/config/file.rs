@@ -10,9 +10,9 @@ use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use super::settings::{
-    AdminSettings, AuditTarget, CertificateSettings, ClientAuth, Enforcement, IdentitySettings, LimitSettings,
-    ListenSettings, LogFormat, LogSettings, OwnershipSettings, OwnershipSource, PolicyHandler, PolicySettings,
-    Settings, TlsSettings, UpstreamAuth, UpstreamSettings,
+    AdminSettings, AuditTarget, AuthzSettings, CertificateSettings, ClientAuth, Enforcement, IdentitySettings,
+    LimitSettings, ListenSettings, LogFormat, LogSettings, OwnershipSettings, OwnershipSource, PolicyHandler,
+    PolicySettings, Settings, TlsSettings, UpstreamAuth, UpstreamSettings,
 };
 use super::{store, upstream};
 use crate::auth::admin_token::AdminToken;
@@ -36,6 +36,7 @@ pub(super) fn read(mut root: Table<'_, '_>) -> Read {
     let admin = admin(root.section("admin"), &listen.addresses);
     let upstream = upstream::read(root.section("upstream"));
     let policy = policy(root.section("policy"), upstream.as_ref());
+    let authz = authz(root.section("authz"), &listen, admin.as_ref(), upstream.as_ref(), policy);
     let store = store::read(root.section("store"), upstream.as_ref());
     let identity = identity(root.section("identity"));
     let (ownership, named_accounts) = ownership(root.section("ownership"));
@@ -43,8 +44,18 @@ pub(super) fn read(mut root: Table<'_, '_>) -> Read {
     let log = log(root.section("log"));
     root.finish();
     let identity_file = identity.file.clone();
-    let settings =
-        upstream.map(|upstream| Settings { listen, admin, upstream, policy, store, identity, ownership, limits, log });
+    let settings = upstream.map(|upstream| Settings {
+        listen,
+        admin,
+        authz,
+        upstream,
+        policy,
+        store,
+        identity,
+        ownership,
+        limits,
+        log,
+    });
     Read { settings, identity_file, named_accounts }
 }
 
@@ -156,6 +167,42 @@ pub(super) fn admin(mut table: Table<'_, '_>, taken: &[SocketAddr]) -> Option<Ad
         Ok(address)
     })?;
     Some(AdminSettings { address, token_file })
+}
+
+/// Reads `[authz]`, which rests on what other sections say.
+fn authz(
+    mut table: Table<'_, '_>,
+    listen: &ListenSettings,
+    admin: Option<&AdminSettings>,
+    upstream: Option<&UpstreamSettings>,
+    policy: PolicySettings,
+) -> Option<AuthzSettings> {
+    let value = table.take("address").filter(|value| !value.is_text(""));
+    table.finish();
+    let value = value?;
+    let address = value.parse(|text| {
+        let address = socket_address(text)?;
+        let taken_by = if listen.addresses.contains(&address) {
+            "listen.address"
+        } else if admin.is_some_and(|admin| admin.address == address) {
+            "admin.address"
+        } else {
+            return Ok(address);
+        };
+        if address.port() == 0 { Ok(address) } else { Err(format!("`{text}` is taken by `{taken_by}`")) }
+    });
+    if listen.trusted_proxies.is_empty() {
+        value.problem("needs `listen.trusted_proxies`: the proxies that may ask, and say who the client is");
+    }
+    if upstream.is_some_and(|upstream| upstream.auth == UpstreamAuth::Resign) {
+        value.problem(
+            "needs `upstream.auth = \"preserve\"`: who asks sends requests on as they were signed, for the store to verify",
+        );
+    }
+    if policy.enforcement == Enforcement::Off {
+        value.problem("with `policy.enforcement = \"off\"` the answer would always be yes");
+    }
+    Some(AuthzSettings { address: address? })
 }
 
 /// The path of a file that holds a token.

@@ -20,6 +20,8 @@ pub struct Settings {
     pub listen: ListenSettings,
     /// `[admin]`; none where its `address` is empty.
     pub admin: Option<AdminSettings>,
+    /// `[authz]`; none where its `address` is empty.
+    pub authz: Option<AuthzSettings>,
     /// `[upstream]`
     pub upstream: UpstreamSettings,
     /// `[policy]`
@@ -87,6 +89,13 @@ pub struct AdminSettings {
     pub address: SocketAddr,
     /// The file with the token that opens the admin API; without one there is no such API.
     pub token_file: Option<PathBuf>,
+}
+
+/// The listener for proxies that carry the bytes themselves, and ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuthzSettings {
+    /// Its address. Nobody but `trusted_proxies` of the data listener may connect.
+    pub address: SocketAddr,
 }
 
 /// The store behind us.

@@ -296,6 +296,44 @@ fn tls_is_one_certificate_or_several() {
 }
 
 #[test]
+fn questions_are_answered_where_yes_means_something() {
+    const PROXIES: &str = "[listen]\naddress = \"127.0.0.1:8\"\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    let with = |text: &str| format!("{ENDPOINT}{text}");
+    let on = "[authz]\naddress = \"127.0.0.1:9002\"\n";
+    let authz = |text: &str| read(&with(text)).unwrap().settings.authz.map(|authz| authz.address.to_string());
+    assert_eq!(authz(""), None);
+    assert_eq!(authz("[authz]\naddress = \"\""), None);
+    assert_eq!(authz(&format!("{on}{PROXIES}")).as_deref(), Some("127.0.0.1:9002"));
+    for (text, expected) in [
+        (
+            on.to_owned(),
+            "4:11: `authz.address`: needs `listen.trusted_proxies`: the proxies that may ask, and say who the client is",
+        ),
+        (
+            format!("{on}{PROXIES}[policy]\nenforcement = \"off\""),
+            "4:11: `authz.address`: with `policy.enforcement = \"off\"` the answer would always be yes",
+        ),
+        (
+            format!("[authz]\naddress = \"127.0.0.1:8\"\n{PROXIES}"),
+            "4:11: `authz.address`: `127.0.0.1:8` is taken by `listen.address`",
+        ),
+        (
+            format!("[authz]\naddress = \"127.0.0.1:9001\"\n{PROXIES}"),
+            "4:11: `authz.address`: `127.0.0.1:9001` is taken by `admin.address`",
+        ),
+        (format!("[authz]\nport = 7\n{PROXIES}"), "4:1: `authz.port`: unknown key"),
+    ] {
+        assert_eq!(problems(&with(&text)), [expected], "{text}");
+    }
+    assert_eq!(
+        problems(&format!("[upstream]\nendpoint = \"embedded:x\"\nauth = \"resign\"\n{on}{PROXIES}")),
+        [
+            "5:11: `authz.address`: needs `upstream.auth = \"preserve\"`: who asks sends requests on as they were signed, for the store to verify"
+        ],
+    );
+}
+
+#[test]
 fn a_file_is_refused_for_one_thing() {
     for (text, expected) in [
         ("", "`upstream.endpoint`: is required: the store to stand in front of, such as `http://127.0.0.1:3900`"),

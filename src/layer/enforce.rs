@@ -14,7 +14,7 @@ use super::body::{Peeked, RequestBody};
 use super::bucket_list::{ask_plainly, filtered};
 use super::denied::{DenialCause, Denied, PolicyDenial};
 use super::held::{Bound, Held};
-use super::layer::{Enforcement, PassThrough};
+use super::layer::PassThrough;
 use super::policy_api::{EXPECTED_OWNER, SOURCE_EXPECTED_OWNER};
 use super::ruling::{Case, Ruling};
 use super::service::{Call, Exchange, Outcomes, Passage, Signed};
@@ -72,14 +72,7 @@ impl<S> Call<S> {
         R: Body<Data = Bytes>,
         R::Error: Into<BoxError>,
     {
-        let signed = self.exchange.authenticate().await?;
-        if signed.is_none() && self.exchange.query()?.names().any(|name| name.starts_with("response-")) {
-            // Signed anew the store would take it, and serve a public object as whatever a stranger's link says it is.
-            return Err(S3Error::new(ErrorCode::InvalidRequest)
-                .with_message("Request specific response headers cannot be used for anonymous GET requests.")
-                .into());
-        }
-        let payload = self.exchange.payload(signed.as_ref())?;
+        let (signed, payload) = self.exchange.admit_to_decision().await?;
         self.exchange.keep_strangers_short(operation, &target, signed.as_ref()).await?;
         let taken = self.exchange.take(operation, payload, signed.as_ref(), body).await?;
         let ruling = self.exchange.ruling(&target, operation, signed.as_ref(), taken.content()).await?;
@@ -350,20 +343,33 @@ impl Exchange {
         self.ruling(target, operation, signed, held.as_ref().map(|held| &held.content[..])).await
     }
 
+    /// Decides a request that somebody else sends on, without a consequence, and tells what came of it.
+    pub(super) async fn rehearse_head(&self, target: &Target, operation: Operation) {
+        if let Err((by, error)) = self.rehearse(target, operation, None).await {
+            self.tell_would_refuse(Some(operation), by.as_deref(), &error);
+        }
+    }
+
     /// Decides a request that somebody else sends on, and tells what came of it.
     ///
     /// # Errors
-    /// Why it may not go on; in a dry run it always may.
+    /// Why it may not go on.
     pub(super) async fn decide_head(&self, target: &Target, operation: Operation) -> Result<(), S3Error> {
-        if self.shared.enforcement == Enforcement::Audit {
-            if let Err((by, error)) = self.rehearse(target, operation, None).await {
-                self.tell_would_refuse(Some(operation), by.as_deref(), &error);
-            }
-            return Ok(());
-        }
-        let signed = self.authenticate().await?;
+        let (signed, _) = self.admit_to_decision().await?;
         let ruling = self.ruling(target, operation, signed.as_ref(), None).await?;
         self.follow(&ruling, operation, signed.as_ref().map(|signed| &*signed.identity))
+    }
+
+    /// Who asks, and what they say of the body.
+    async fn admit_to_decision(&self) -> Result<(Option<Signed>, PayloadMode), S3Error> {
+        let signed = self.authenticate().await?;
+        if signed.is_none() && self.query()?.names().any(|name| name.starts_with("response-")) {
+            // Signed anew the store would take it, and serve a public object as whatever a stranger's link says it is.
+            return Err(S3Error::new(ErrorCode::InvalidRequest)
+                .with_message("Request specific response headers cannot be used for anonymous GET requests."));
+        }
+        let payload = self.payload(signed.as_ref())?;
+        Ok((signed, payload))
     }
 
     /// Decides a request that its own head speaks for.

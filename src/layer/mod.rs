@@ -4,7 +4,8 @@
 //! `public_access` to its like; `enforce` takes every other request to `ruling`, which decides it, after `target` and
 //! `strict` made sure that the store will read it as we do. [`body`] and [`future`] are the types that come back,
 //! [`change`] and [`denied`] what auditors are told, and [`respond`] is the one way out for an error. [`administration`] is
-//! what an operator does beside the requests.
+//! what an operator does beside the requests; [`authorizer`] decides requests that others carry, and [`question`] is how they
+//! ask.
 
 pub mod administration;
 pub mod authorizer;
@@ -27,6 +28,7 @@ mod locks;
 mod policy_api;
 mod promised;
 mod public_access;
+pub mod question;
 mod reserved;
 pub mod respond;
 mod ruling;
@@ -36,7 +38,7 @@ mod strict;
 mod target;
 
 pub use administration::{ADMIN, Administration};
-pub use authorizer::{Authorizer, asked_about};
+pub use authorizer::{Authorizer, Verdict};
 pub use body::{RequestBody, ResponseBody};
 pub use change::{ChangeKind, Outcome, PeerAddress, PolicyChange};
 pub use connection::{ClientTls, TlsVersion};
@@ -45,6 +47,7 @@ pub use denied::{DenialCause, DenialReason, Denied, PolicyDenial};
 pub(crate) use form_body::peek_form;
 pub use future::ResponseFuture;
 pub use layer::{BucketPolicyLayer, Builder, Enforcement, Handler, PassThrough};
+pub use question::{Asking, InvalidQuestion, asked_about};
 pub use respond::RequestId;
 pub use service::BucketPolicy;
 pub use store_facts::{StoreFacts, StoreFactsError};

@@ -125,14 +125,23 @@ impl KeyRule {
 
 /// Takes off the headers that could make a store do something else.
 pub(super) fn strip(headers: &mut HeaderMap) {
-    let is_order = |name: &&HeaderName| {
-        let name = plain(name);
-        overrides(&name) || STORES_OWN.iter().any(|prefix| name.starts_with(prefix))
-    };
-    let orders: Vec<HeaderName> = headers.keys().filter(is_order).cloned().collect();
+    let orders: Vec<HeaderName> = headers.keys().filter(|name| is_order(name)).cloned().collect();
     for name in orders {
         headers.remove(name);
     }
+}
+
+/// Whether there are headers that [`strip`] would take off.
+pub(super) fn has_orders(headers: &HeaderMap) -> bool {
+    headers.keys().any(is_order)
+}
+
+/// Whether a header that must not be repeated may have been, where those of one name were joined by commas on their way.
+pub(super) fn may_be_repeated(headers: &HeaderMap) -> bool {
+    let is_list = |name: &str| LISTS.contains(&name);
+    headers.iter().any(|(name, value)| {
+        decides_as_header(name.as_str()) && !is_list(name.as_str()) && value.as_bytes().contains(&b',')
+    })
 }
 
 /// Takes off every header by which S3 is told what to do with an upload, in either spelling.
@@ -244,6 +253,11 @@ fn decides_as_header(name: &str) -> bool {
 
 fn is_flag(value: &[u8]) -> bool {
     [&b"true"[..], b"false"].iter().any(|flag| value.trim_ascii().eq_ignore_ascii_case(flag))
+}
+
+fn is_order(name: &HeaderName) -> bool {
+    let name = plain(name);
+    overrides(&name) || STORES_OWN.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn overrides(name: &str) -> bool {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::authz;
 use super::client_address::TrustedProxies;
 use super::frontend::{Frontend, FrontendSettings};
 use super::in_flight::InFlightLayer;
-use super::listener::ListenerSettings;
+use super::listener::{Listener, ListenerSettings};
 use super::open_files;
 use super::stack::{StackSettings, stack};
 use super::stores::{self, Stores};
@@ -108,6 +109,23 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
     let administration = policies.administration(registry);
     let (admin, token_file) = settings.admin.map(|admin| (admin.address, admin.token_file)).unzip();
     let api = token_file.flatten().map(|token_file| AdminApi::new(token_file, administration, freeze));
+    let listen = ListenerSettings {
+        addresses: settings.listen.addresses,
+        max_connections: limits.max_connections,
+        request_header_timeout: limits.request_header_timeout,
+        idle_timeout: limits.idle_timeout,
+        trusted_proxies: TrustedProxies::new(settings.listen.trusted_proxies),
+        proxies_alone: false,
+        proxy_protocol: settings.listen.proxy_protocol,
+        tls: certificates.clone(),
+    };
+    let authz = match settings.authz {
+        Some(authz) => {
+            let listener = Listener::bind(authz::listener(authz.address, &listen)).await.map_err(ServeError::Bind)?;
+            Some((listener, authz::decisions(stack_settings.in_flight.clone(), policies.authorizer())))
+        }
+        None => None,
+    };
     let service = || stack(stack_settings.clone(), policies.clone(), upstream.client.clone());
     let workers = match upstream.client.max_connections {
         None => Workers::start(limits.workers, service),
@@ -118,26 +136,18 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
         }
     };
     let workers = workers.map_err(ServeError::Workers)?;
-    let frontend = FrontendSettings {
-        listen: ListenerSettings {
-            addresses: settings.listen.addresses,
-            max_connections: limits.max_connections,
-            request_header_timeout: limits.request_header_timeout,
-            idle_timeout: limits.idle_timeout,
-            trusted_proxies: TrustedProxies::new(settings.listen.trusted_proxies),
-            proxy_protocol: settings.listen.proxy_protocol,
-            tls: certificates.clone(),
-        },
-        admin,
-        drain_timeout: limits.drain_timeout,
-    };
+    let frontend = FrontendSettings { listen, admin, drain_timeout: limits.drain_timeout };
     let frontend = Frontend::bind(frontend, workers, health(control, store_check)).await.map_err(ServeError::Bind)?;
-    let frontend = frontend.with_admin_api(api);
+    let mut frontend = frontend.with_admin_api(api);
+    if let Some((listener, decisions)) = authz {
+        frontend = frontend.with_authz(listener, decisions);
+    }
     announce(settings.policy.handler, settings.policy.enforcement, &frontend.local_addrs());
     let embedded = upstream.embedded;
     Ok(Server {
         addresses: frontend.local_addrs(),
         admin: frontend.admin_addr(),
+        authz: frontend.authz_addr(),
         certificates,
         run: Box::new(move |shutdown| {
             Box::pin(async move {

@@ -1,5 +1,6 @@
 //! The listeners around a service: what is accepted, told of its health, and drained.
 
+use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tower_service::Service;
 
 use super::body::Inbound;
 use super::listener::{BindError, Listener, ListenerSettings};
-use super::shutdown::{Drain, Drained};
+use super::shutdown::{Drain, Drained, Running};
 use super::workers::Workers;
 use crate::admin::api::AdminApi;
 use crate::admin::health::{Admin, Health};
@@ -40,7 +41,20 @@ pub struct Frontend<S> {
     admin: Option<Listener>,
     health: Health,
     api: Option<AdminApi>,
+    authz: Option<Authz>,
     drain_timeout: Duration,
+}
+
+/// The listener for proxies that ask, and how it is served.
+struct Authz {
+    addresses: Vec<SocketAddr>,
+    serve: Box<dyn FnOnce(&Running) + Send>,
+}
+
+impl fmt::Debug for Authz {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authz").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
 }
 
 impl<S, ResB> Frontend<S>
@@ -61,13 +75,31 @@ where
             None => None,
         };
         let data = Listener::bind(settings.listen).await?;
-        Ok(Self { workers, data, admin, health, api: None, drain_timeout: settings.drain_timeout })
+        Ok(Self { workers, data, admin, health, api: None, authz: None, drain_timeout: settings.drain_timeout })
     }
 
     /// Answers the calls of `api` on the admin listener.
     #[must_use]
     pub fn with_admin_api(mut self, api: Option<AdminApi>) -> Self {
         self.api = api;
+        self
+    }
+
+    /// Serves `service` on `listener` to the proxies that ask about requests which they carry themselves, for as long as the
+    /// data listener is served.
+    #[must_use]
+    pub fn with_authz<A, ResA>(mut self, listener: Listener, service: A) -> Self
+    where
+        A: Service<Request<Inbound>, Response = Response<ResA>> + Clone + Send + Sync + 'static,
+        A::Future: Send + 'static,
+        A::Error: Into<BoxError>,
+        ResA: Body<Data = Bytes> + Send + 'static,
+        ResA::Error: Into<BoxError>,
+    {
+        let addresses = listener.local_addrs();
+        // They have no bytes to carry.
+        let serve = Box::new(move |running: &Running| listener.serve(&Workers::here(service), running));
+        self.authz = Some(Authz { addresses, serve });
         self
     }
 
@@ -81,11 +113,19 @@ where
         self.admin.as_ref().and_then(|admin| admin.local_addrs().first().copied())
     }
 
+    /// The address of the listener for proxies that ask.
+    pub fn authz_addr(&self) -> Option<SocketAddr> {
+        self.authz.as_ref().and_then(|authz| authz.addresses.first().copied())
+    }
+
     /// Serves until `shutdown` is ready, then drains: readiness fails, ports close, idle connections go, and running
     /// requests have the drain time-out to finish.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
         let (drain, running) = Drain::new();
         self.data.serve(&self.workers, &running);
+        if let Some(authz) = self.authz {
+            (authz.serve)(&running);
+        }
         drop(running);
         // Answers probes until the very end, so that it has a drain of its own.
         let (admin_drain, running) = Drain::new();
@@ -109,5 +149,12 @@ where
 /// Few connections, and none that lasts. Probes come from nearby: no balancer puts a PROXY header in front of them, and
 /// they need no TLS.
 fn admin_listener(address: SocketAddr, data: &ListenerSettings) -> ListenerSettings {
-    ListenerSettings { addresses: vec![address], max_connections: 64, proxy_protocol: false, tls: None, ..data.clone() }
+    ListenerSettings {
+        addresses: vec![address],
+        max_connections: 64,
+        proxies_alone: false,
+        proxy_protocol: false,
+        tls: None,
+        ..data.clone()
+    }
 }

@@ -47,6 +47,8 @@ pub struct ListenerSettings {
     pub idle_timeout: Duration,
     /// The proxies in front that are believed about where a request came from.
     pub trusted_proxies: TrustedProxies,
+    /// Whether nobody else but trusted proxies may connect.
+    pub proxies_alone: bool,
     /// Whether every connection must begin with a PROXY header, of whomever; without one it is closed.
     pub proxy_protocol: bool,
     /// The certificates that TLS is ended with, after the PROXY header; none where connections come without.
@@ -169,6 +171,10 @@ async fn serve_connection<S, ResB>(
     ResB: Body<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
+    if settings.proxies_alone && !settings.trusted_proxies.contains(peer.ip().to_canonical()) {
+        tracing::warn!(%peer, "a connection is closed: it comes from none of `listen.trusted_proxies`");
+        return;
+    }
     let activity = Activity::new(settings.request_header_timeout, settings.idle_timeout);
     let mut timer = pin!(sleep_until(tokio::time::Instant::now() + settings.request_header_timeout));
     let header = if settings.proxy_protocol {

@@ -2,6 +2,7 @@
 
 mod activity;
 mod assemble;
+pub mod authz;
 pub mod body;
 pub mod caller;
 pub mod client_address;
@@ -44,6 +45,7 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub struct Server {
     addresses: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
+    authz: Option<SocketAddr>,
     certificates: Option<Arc<Certificates>>,
     run: Box<dyn FnOnce(BoxFuture<()>) -> BoxFuture<Drained> + Send>,
 }
@@ -66,6 +68,11 @@ impl Server {
     /// The admin listener's address, where there is one.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin
+    }
+
+    /// The address of the listener for proxies that ask, where there is one.
+    pub fn authz_addr(&self) -> Option<SocketAddr> {
+        self.authz
     }
 
     /// The certificates that new connections begin with, for re-reading them; none where TLS is not ended here.

@@ -19,7 +19,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::layer::PeerAddress;
+use crate::layer::{Asking, PeerAddress};
 
 /// The target of these lines, for filters.
 pub const TARGET: &str = "portcullis::access";
@@ -115,6 +115,8 @@ struct Entry {
     host: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
     remote: Option<IpAddr>,
+    /// How a proxy asked about the request, which it carries itself.
+    asked_by: Option<&'static str>,
     status: Option<StatusCode>,
     request_id: Option<HeaderValue>,
     bytes_in: Arc<AtomicU64>,
@@ -132,6 +134,7 @@ impl Entry {
             host: request.headers().get(HOST).cloned(),
             user_agent: request.headers().get(USER_AGENT).cloned(),
             remote: request.extensions().get::<PeerAddress>().map(|remote| remote.0),
+            asked_by: request.extensions().get::<Asking>().map(|asking| asking.as_str()),
             status: None,
             request_id: None,
             bytes_in,
@@ -154,6 +157,7 @@ impl Drop for Entry {
             bytes_out = self.bytes_out,
             duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             remote = self.remote.map(tracing::field::display),
+            asked_by = self.asked_by,
             request_id = self.request_id.as_ref().map(text).as_deref(),
             user_agent = self.user_agent.as_ref().map(text).as_deref(),
             aborted = !self.whole,

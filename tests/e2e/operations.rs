@@ -3,8 +3,6 @@
 use std::fs;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::support::people::{OPERATOR, PEOPLE};
 use crate::support::process::{accepts, eventually, http_status};
 use crate::support::script::check;
@@ -36,11 +34,7 @@ fn every_request_has_one_log_line_and_every_change_one_audit_line() {
     let stack = Stack::start(Backend::Embedded, Auth::Preserve);
     check("changes", &stack);
 
-    let access = || -> Vec<Value> {
-        let text = stack.proxy.server.stdout() + &stack.proxy.server.stderr();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["target"] == "portcullis::access").collect()
-    };
+    let access = || stack.proxy.access_lines();
     // CreateBucket, four about the policy, PutObject.
     assert!(eventually(SOON, || access().len() >= 6), "{:#?}", access());
     assert_eq!(access().len(), 6, "{:#?}", access());

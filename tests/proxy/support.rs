@@ -125,6 +125,7 @@ impl Proxy {
                 request_header_timeout: options.request_header_timeout,
                 idle_timeout: options.idle_timeout,
                 trusted_proxies: options.trusted_proxies,
+                proxies_alone: false,
                 proxy_protocol: options.proxy_protocol,
                 tls: options.tls,
             },

@@ -58,6 +58,16 @@ pub(crate) fn install_once(home: &Path, wanted: &str, install: impl FnOnce()) {
     });
 }
 
+/// Installs a package of Debian's, for which this must run as root there.
+pub(crate) fn apt_get_install(package: &str) {
+    for arguments in [&["update"][..], &["install", "--yes", "--no-install-recommends", package]] {
+        must_run(
+            Command::new("apt-get").arg("-q").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"),
+            &format!("{package} is needed: install it, or run as root on Debian"),
+        );
+    }
+}
+
 /// Runs `install` while no other test process does; a crash releases the lock.
 pub(crate) fn with_lock(name: &str, install: impl FnOnce()) {
     let path = directory().join(format!("{name}.lock"));

@@ -2,11 +2,12 @@
 
 pub(crate) mod cache;
 pub(crate) mod clients;
+pub(crate) mod front;
 #[allow(dead_code, reason = "other suites start it too, and stop it")]
 mod garage;
 mod moto;
 pub(crate) mod people;
-mod portcullis;
+pub(crate) mod portcullis;
 pub(crate) mod process;
 mod recorder;
 pub(crate) mod script;

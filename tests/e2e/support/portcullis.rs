@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) log_format: &'static str,
     /// Where policies are kept, if not in a file.
     pub(crate) store: Option<&'static str>,
+    /// Whether proxies on 127.0.0.1 may ask about requests, and are believed.
+    pub(crate) authz: bool,
 }
 
 impl Settings {
@@ -55,11 +57,15 @@ impl Settings {
             patience: "60s",
             log_format: "json",
             store: None,
+            authz: false,
         }
     }
 
-    fn proxy_toml(&self, directory: &Path, listen: SocketAddr, admin: SocketAddr) -> String {
-        let Self { upstream, region, auth, handler, enforcement, lockout_guard, patience, log_format, store } = self;
+    fn proxy_toml(&self, directory: &Path, listen: SocketAddr, admin: SocketAddr, authz: Option<SocketAddr>) -> String {
+        let Self { upstream, region, auth, handler, enforcement, lockout_guard, patience, log_format, store, .. } =
+            self;
+        let trusted = if authz.is_some() { "127.0.0.1" } else { TRUSTED_PROXY };
+        let authz = authz.map(|address| address.to_string()).unwrap_or_default();
         let handler = match handler {
             Handler::Store => "store",
             Handler::Forward => "forward",
@@ -69,10 +75,13 @@ impl Settings {
             r#"[listen]
 address = "{listen}"
 domains = ["s3.localhost"]
-trusted_proxies = ["{TRUSTED_PROXY}/32"]
+trusted_proxies = ["{trusted}/32"]
 
 [admin]
 address = "{admin}"
+
+[authz]
+address = "{authz}"
 
 [upstream]
 endpoint = "{upstream}"
@@ -121,6 +130,8 @@ audit = "{directory}/audit.log"
 pub(crate) struct Portcullis {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// Where proxies ask.
+    pub(crate) authz: Option<SocketAddr>,
     pub(crate) directory: PathBuf,
     pub(crate) enforcement: &'static str,
     pub(crate) server: Server,
@@ -130,10 +141,11 @@ impl Portcullis {
     /// Writes `proxy.toml` and the identity file into `directory`, and starts.
     pub(crate) fn start(directory: &Path, settings: &Settings) -> Self {
         let (address, admin) = (free_address(), free_address());
-        fs::write(directory.join("proxy.toml"), settings.proxy_toml(directory, address, admin)).unwrap();
+        let authz = settings.authz.then(free_address);
+        fs::write(directory.join("proxy.toml"), settings.proxy_toml(directory, address, admin, authz)).unwrap();
         fs::write(directory.join("identities.toml"), identity_file()).unwrap();
         let server = serve(directory, admin);
-        Self { address, admin, directory: directory.to_owned(), enforcement: settings.enforcement, server }
+        Self { address, admin, authz, directory: directory.to_owned(), enforcement: settings.enforcement, server }
     }
 
     /// Starts again with the same configuration, addresses and data, after a kill.
@@ -151,6 +163,13 @@ impl Portcullis {
         self.enforcement = enforcement;
         self.server.kill();
         self.restart();
+    }
+
+    /// The lines of the access log.
+    pub(crate) fn access_lines(&self) -> Vec<serde_json::Value> {
+        let text = self.server.stdout() + &self.server.stderr();
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.filter(|line| line["target"] == "portcullis::access").collect()
     }
 
     /// The lines of the audit log.

@@ -1,5 +1,6 @@
 //! Runs the Python scripts.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -22,7 +23,23 @@ pub(crate) fn check(name: &str, stack: &Stack) {
 
 /// Runs it, and answers how it failed and what it printed; nothing when it did not.
 pub(crate) fn failure(name: &str, stack: &Stack) -> Option<String> {
-    let Finished { code, stdout, stderr } = run(&mut command(name, stack), LIMIT);
+    outcome(name, &mut command(name, stack))
+}
+
+/// Runs it with clients that connect to `front`, a proxy before the stack that is called so.
+pub(crate) fn check_through(front: (&str, SocketAddr), name: &str, stack: &Stack) {
+    let mut told = stack.describe();
+    let fields = told.as_object_mut().unwrap();
+    fields.insert("front".to_owned(), front.0.into());
+    fields.insert("endpoint".to_owned(), format!("http://{}", front.1).into());
+    let mut command = command(name, stack);
+    if let Some(failure) = outcome(name, command.env("PORTCULLIS_E2E", told.to_string())) {
+        panic!("{failure}");
+    }
+}
+
+fn outcome(name: &str, command: &mut Command) -> Option<String> {
+    let Finished { code, stdout, stderr } = run(command, LIMIT);
     let ended = code.map_or_else(|| format!("did not end within {LIMIT:?}"), |code| format!("exited with {code}"));
     (code != Some(0)).then(|| format!("{name}.py {ended}\n{stdout}{stderr}"))
 }

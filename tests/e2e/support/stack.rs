@@ -1,6 +1,7 @@
 //! A store with Portcullis in front of it.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -98,6 +99,16 @@ impl Stack {
         self.directory.path()
     }
 
+    /// Where the store itself is, which must not be the embedded one.
+    pub(crate) fn store_address(&self) -> SocketAddr {
+        match &self.store {
+            Store::Embedded => panic!("the embedded store is inside the proxy"),
+            Store::Garage(garage) => garage.address,
+            Store::Moto(moto) => moto.address,
+            Store::Recorder(recorder) => recorder.address,
+        }
+    }
+
     /// What the scripts are told, as `py/harness.py` reads it.
     pub(crate) fn describe(&self) -> Value {
         let keys: serde_json::Map<_, _> = PEOPLE
@@ -122,6 +133,9 @@ impl Stack {
         };
         json!({
             "endpoint": format!("http://{}", self.proxy.address),
+            "portcullis": format!("http://{}", self.proxy.address),
+            "authz": self.proxy.authz.map(|address| address.to_string()),
+            "front": Value::Null,
             "admin": format!("http://{}", self.proxy.admin),
             "backend": backend,
             "store": store,

@@ -1,5 +1,6 @@
 //! The bucket that the policies are kept in: nobody gets at it, whoever asks, and whatever is enforced.
 
+use portcullis::layer::Verdict;
 use portcullis::{Enforcement, PassThrough};
 
 use super::super::support::stack::Stack;
@@ -64,6 +65,10 @@ async fn no_request_names_it() {
                 let answer = stack.send(by(caller, request(method, target, headers, "")).await).await;
                 assert_eq!(stack.seen(), before, "{mode}: {caller}: {method} {target} {headers:?}: {answer:?}");
                 assert!(matches!(answer.status, 400 | 403), "{mode}: {caller}: {method} {target}: {answer:?}");
+                // Nor may a proxy send it there.
+                let (parts, _) = by(caller, request(method, target, headers, "")).await.into_parts();
+                let verdict = stack.layer.authorizer().authorize(parts).await;
+                assert!(matches!(verdict, Verdict::Refused(_)), "{mode}: {caller}: {method} {target}: {verdict:?}");
             }
             let answer = stack.send(by("root", request(method, target, headers, "")).await).await;
             if method != "HEAD" {

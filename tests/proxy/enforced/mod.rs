@@ -4,10 +4,12 @@
 //! - `headers`: headers and trailers that would not reach the store as they were decided on
 //! - `targets`: targets and hosts
 //! - `http2`: the same by frames
+//! - `authz`: questions of proxies that carry the bytes themselves
 //! - `callers`: who asks, from where and how
 //! - `changes`: policies that change under load
 //! - `hygiene`: places and connections of requests that are denied
 
+mod authz;
 mod callers;
 mod changes;
 mod facts;
