@@ -1,30 +1,16 @@
-//! What `deploy/kustomize` renders to, checked against itself and against the program: ports, probes, rights, and the
-//! configuration in the ConfigMap.
-#![cfg(feature = "proxy")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test's helpers fail by panicking, and a missing YAML key should"
-)]
-
-#[path = "e2e/support/cache.rs"]
-mod cache;
+//! What is rendered, against itself and against the program.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::process::Command;
 
 use serde_json::Value;
 
-const OVERLAYS: [&str; 3] = ["base", "overlays/ingress", "overlays/sidecar"];
+use crate::rendered::{ALL, ALONE, HELM_WITH_ALL, Rendered, Source};
 
 #[test]
 fn the_pod_runs_unprivileged_on_a_read_only_root() {
-    for overlay in OVERLAYS {
-        let objects = Rendered::new(overlay);
+    for source in ALL {
+        let objects = Rendered::new(source);
         let pod = objects.pod();
         let container = objects.container();
         let security = &container["securityContext"];
@@ -38,20 +24,20 @@ fn the_pod_runs_unprivileged_on_a_read_only_root() {
             ("no capabilities", &security["capabilities"]["drop"], Value::from(vec!["ALL"])),
         ];
         for (what, found, expected) in rows {
-            assert_eq!(*found, expected, "{overlay}: {what}");
+            assert_eq!(*found, expected, "{source:?}: {what}");
         }
         for amount in [&container["resources"]["requests"]["cpu"], &container["resources"]["limits"]["memory"]] {
-            assert!(amount.is_string(), "{overlay}: resources are not bounded: {}", container["resources"]);
+            assert!(amount.is_string(), "{source:?}: resources are not bounded: {}", container["resources"]);
         }
         let account = objects.one("ServiceAccount");
-        assert_eq!(pod["serviceAccountName"], account["metadata"]["name"], "{overlay}");
+        assert_eq!(pod["serviceAccountName"], account["metadata"]["name"], "{source:?}");
     }
 }
 
 #[test]
 fn ports_and_probes_are_those_of_the_configuration() {
-    for overlay in OVERLAYS {
-        let objects = Rendered::new(overlay);
+    for source in ALL {
+        let objects = Rendered::new(source);
         let config = objects.proxy_toml();
         let container = objects.container();
         let port_of = |name: &str| {
@@ -62,61 +48,62 @@ fn ports_and_probes_are_those_of_the_configuration() {
             let address = config[section]["address"].as_str().unwrap();
             address.rsplit_once(':').unwrap().1.parse().unwrap()
         };
-        assert_eq!(port_of("s3"), port_in("listen"), "{overlay}");
-        assert_eq!(port_of("admin"), port_in("admin"), "{overlay}");
+        assert_eq!(port_of("s3"), port_in("listen"), "{source:?}");
+        assert_eq!(port_of("admin"), port_in("admin"), "{source:?}");
         for (probe, path) in [("startupProbe", "/readyz"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
             let http = &container[probe]["httpGet"];
-            assert_eq!(http["path"], path, "{overlay}: {probe}");
-            assert_eq!(http["port"], "admin", "{overlay}: {probe}");
+            assert_eq!(http["path"], path, "{source:?}: {probe}");
+            assert_eq!(http["port"], "admin", "{source:?}: {probe}");
         }
         // The kubelet asks the pod's address.
-        assert!(config["admin"]["address"].as_str().unwrap().starts_with("0.0.0.0:"), "{overlay}");
+        assert!(config["admin"]["address"].as_str().unwrap().starts_with("0.0.0.0:"), "{source:?}");
 
         let grace = objects.pod()["terminationGracePeriodSeconds"].as_u64().unwrap();
+        let before = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
         let drain = config["limits"]["drain_timeout"].as_str().unwrap();
         let drain: u64 = drain.strip_suffix('s').unwrap().parse().unwrap();
-        assert!(drain < grace, "{overlay}: {drain} s of draining in {grace} s of grace");
+        assert!(before + drain < grace, "{source:?}: {drain} s of draining after {before} s in {grace} s of grace");
     }
 }
 
 #[test]
 fn what_the_configuration_names_is_mounted() {
-    for overlay in OVERLAYS {
-        let objects = Rendered::new(overlay);
+    for source in ALL {
+        let objects = Rendered::new(source);
         let config = objects.proxy_toml();
         let container = objects.container();
         let mounted = |path: &str| {
             let mounts = container["volumeMounts"].as_array().unwrap();
             let mount = mounts.iter().find(|mount| path.starts_with(mount["mountPath"].as_str().unwrap()));
-            let mount = mount.unwrap_or_else(|| panic!("{overlay}: nothing is mounted for {path}"));
+            let mount = mount.unwrap_or_else(|| panic!("{source:?}: nothing is mounted for {path}"));
             let volumes = objects.pod()["volumes"].as_array().unwrap();
             volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap().clone()
         };
         let arguments: Vec<_> = container["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
-        let ["serve", "--config", config_path] = arguments[..] else { panic!("{overlay}: {arguments:?}") };
+        let ["serve", "--config", config_path] = arguments[..] else { panic!("{source:?}: {arguments:?}") };
         assert_eq!(
             mounted(config_path)["configMap"]["name"],
             objects.one("ConfigMap")["metadata"]["name"],
-            "{overlay}"
+            "{source:?}"
         );
-        assert!(mounted(config["identity"]["file"].as_str().unwrap())["secret"].is_object(), "{overlay}");
+        assert!(mounted(config["identity"]["file"].as_str().unwrap())["secret"].is_object(), "{source:?}");
         let store = config["store"]["url"].as_str().unwrap().strip_prefix("redb:").unwrap();
         let claim = &mounted(store)["persistentVolumeClaim"]["claimName"];
-        assert_eq!(*claim, objects.one("PersistentVolumeClaim")["metadata"]["name"], "{overlay}");
+        assert_eq!(*claim, objects.one("PersistentVolumeClaim")["metadata"]["name"], "{source:?}");
         let secret = config["upstream"]["secret_access_key_env"].as_str().unwrap();
-        assert!(container["env"].as_array().unwrap().iter().any(|variable| variable["name"] == secret), "{overlay}");
+        assert!(container["env"].as_array().unwrap().iter().any(|variable| variable["name"] == secret), "{source:?}");
 
         // One process may hold the file.
         let deployment = &objects.one("Deployment")["spec"];
-        assert_eq!(deployment["replicas"], 1, "{overlay}");
-        assert_eq!(deployment["strategy"]["type"], "Recreate", "{overlay}");
+        assert_eq!(deployment["replicas"], 1, "{source:?}");
+        assert_eq!(deployment["strategy"]["type"], "Recreate", "{source:?}");
     }
 }
 
 #[test]
 fn the_configuration_passes_the_programs_own_check() {
-    for overlay in OVERLAYS {
-        let objects = Rendered::new(overlay);
+    for source in ALL {
+        let objects = Rendered::new(source);
         let root = tempfile::tempdir().unwrap();
         let inside = |path: &str| format!("{}{path}", root.path().display());
         for directory in ["/etc/portcullis/identities", "/var/lib/portcullis"] {
@@ -136,13 +123,18 @@ fn the_configuration_passes_the_programs_own_check() {
             .env("PORTCULLIS_UPSTREAM_SECRET", "secret")
             .output()
             .unwrap();
-        assert!(output.status.success(), "{overlay}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{source:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
 #[test]
 fn an_ingress_leads_to_the_container() {
-    let objects = Rendered::new("overlays/ingress");
+    for source in [Source::Kustomize("overlays/ingress"), Source::Helm(&["ingress.enabled=true"])] {
+        leads_to_the_container(&Rendered::new(source));
+    }
+}
+
+fn leads_to_the_container(objects: &Rendered) {
     let service = objects.one("Service");
     let config = objects.proxy_toml();
     let domains: Vec<_> = config["listen"]["domains"].as_array().unwrap().iter().map(|d| d.as_str().unwrap()).collect();
@@ -164,25 +156,22 @@ fn an_ingress_leads_to_the_container() {
         let target = ports.iter().find(|candidate| candidate["name"] == port["targetPort"]).unwrap();
         assert_eq!(target["name"], "s3", "{rule}");
     }
-    let labels = &objects.one("Deployment")["spec"]["template"]["metadata"]["labels"];
-    for (name, value) in service["spec"]["selector"].as_object().unwrap() {
-        assert_eq!(labels[name], *value, "the Service selects no pod");
-    }
+    assert!(objects.is_chosen_by(&service["spec"]["selector"]), "the Service selects no pod");
 }
 
 #[test]
 fn no_service_exposes_the_admin_listener() {
-    for overlay in OVERLAYS {
-        for service in Rendered::new(overlay).all("Service") {
+    for source in ALL {
+        for service in Rendered::new(source).all("Service") {
             let ports = service["spec"]["ports"].as_array().unwrap();
-            assert!(ports.iter().all(|port| port["targetPort"] == "s3"), "{overlay}: {ports:?}");
+            assert!(ports.iter().all(|port| port["targetPort"] == "s3"), "{source:?}: {ports:?}");
         }
     }
 }
 
 #[test]
 fn a_sidecar_is_up_before_its_application_which_alone_can_reach_it() {
-    let objects = Rendered::new("overlays/sidecar");
+    let objects = Rendered::new(Source::Kustomize("overlays/sidecar"));
     let pod = objects.pod();
     let sidecar = &pod["initContainers"][0];
     assert_eq!((&sidecar["name"], &sidecar["restartPolicy"]), (&"portcullis".into(), &"Always".into()));
@@ -197,78 +186,70 @@ fn a_sidecar_is_up_before_its_application_which_alone_can_reach_it() {
     let variables = applications[0]["env"].as_array().unwrap();
     let endpoint = variables.iter().find(|variable| variable["name"] == "AWS_ENDPOINT_URL_S3").unwrap();
     assert_eq!(endpoint["value"], format!("http://{address}"));
-    assert!(objects.all("Service").is_empty());
-}
-
-/// The objects of one kustomization.
-struct Rendered(Vec<Value>);
-
-impl Rendered {
-    fn new(overlay: &str) -> Self {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kustomize").join(overlay);
-        let yaml = cache::must_run(
-            Command::new(kubectl()).arg("kustomize").arg(&directory),
-            "rendering failed; kubectl 1.21 or later is needed",
-        );
-        let objects: Vec<Value> = serde_json::from_str(&to_json(&yaml)).unwrap();
-        assert!(objects.iter().all(Value::is_object), "{overlay}: not all documents are objects");
-        Self(objects)
-    }
-
-    fn all(&self, kind: &str) -> Vec<&Value> {
-        self.0.iter().filter(|object| object["kind"] == kind).collect()
-    }
-
-    fn one(&self, kind: &str) -> &Value {
-        let [object] = self.all(kind)[..] else { panic!("not one {kind}, but {}", self.all(kind).len()) };
-        object
-    }
-
-    fn pod(&self) -> &Value {
-        &self.one("Deployment")["spec"]["template"]["spec"]
-    }
-
-    /// Portcullis's own container, wherever in the pod it stands.
-    fn container(&self) -> &Value {
-        let lists = ["containers", "initContainers"].into_iter().filter_map(|list| self.pod()[list].as_array());
-        lists.flatten().find(|container| container["name"] == "portcullis").unwrap()
-    }
-
-    fn proxy_toml_text(&self) -> String {
-        self.one("ConfigMap")["data"]["proxy.toml"].as_str().unwrap().to_owned()
-    }
-
-    fn proxy_toml(&self) -> toml::Table {
-        self.proxy_toml_text().parse().unwrap()
+    for kind in ["Service", "NetworkPolicy", "PodDisruptionBudget"] {
+        assert!(objects.all(kind).is_empty(), "{kind}");
     }
 }
 
-/// Kustomize writes YAML only; the test tools' Python reads it.
-fn to_json(yaml: &str) -> String {
-    let script = "import json, sys, yaml; json.dump(list(yaml.safe_load_all(open(sys.argv[1]))), sys.stdout)";
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), yaml).unwrap();
-    cache::must_run(
-        Command::new(cache::python_tool("python")).args(["-c", script]).arg(file.path()),
-        "kustomize wrote no YAML",
-    )
+#[test]
+fn metrics_are_reached_by_those_who_watch_and_by_nobody_else() {
+    for source in [Source::Monitored, HELM_WITH_ALL] {
+        let objects = Rendered::new(source);
+        let services = objects.all("Service");
+        let metrics = services.iter().find(|service| service["spec"]["clusterIP"] == "None").unwrap();
+        assert!(objects.is_chosen_by(&metrics["spec"]["selector"]), "{source:?}");
+        let port = &metrics["spec"]["ports"][0];
+        assert_eq!(port["targetPort"], "admin", "{source:?}");
+
+        let monitor = &objects.one("ServiceMonitor")["spec"];
+        let wanted = monitor["selector"]["matchLabels"].as_object().unwrap();
+        for service in &services {
+            let labels = &service["metadata"]["labels"];
+            let is_chosen = wanted.iter().all(|(name, value)| labels[name] == *value);
+            assert_eq!(is_chosen, service == metrics, "{source:?}: {labels}");
+        }
+        assert_eq!(monitor["endpoints"][0]["port"], port["name"], "{source:?}");
+        assert_eq!(monitor["endpoints"][0]["path"], "/metrics", "{source:?}");
+
+        let rules = objects.one("NetworkPolicy")["spec"]["ingress"].as_array().unwrap();
+        let admin: Vec<_> =
+            rules.iter().filter(|rule| rule["ports"] == serde_json::json!([{"port": "admin"}])).collect();
+        let [admin] = admin[..] else { panic!("{source:?}: {rules:?}") };
+        let watchers = &admin["from"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"];
+        assert_eq!(*watchers, "monitoring", "{source:?}");
+    }
 }
 
-/// The one on the PATH; Debian's where there is none.
-fn kubectl() -> &'static Path {
-    static KUBECTL: OnceLock<PathBuf> = OnceLock::new();
-    KUBECTL.get_or_init(|| {
-        cache::with_lock("apt", || {
-            if !is_there() {
-                cache::apt_get_install("kubernetes-client");
-            }
+#[test]
+fn the_network_is_closed_but_for_what_the_configuration_needs() {
+    for source in ALONE {
+        let objects = Rendered::new(source);
+        let policy = &objects.one("NetworkPolicy")["spec"];
+        assert!(objects.is_chosen_by(&policy["podSelector"]["matchLabels"]), "{source:?}: {policy}");
+        assert_eq!(policy["policyTypes"], serde_json::json!(["Ingress", "Egress"]), "{source:?}");
+        for rule in policy["ingress"].as_array().unwrap() {
+            assert_eq!(rule["ports"], serde_json::json!([{"port": "s3"}]), "{source:?}: the admin listener is open");
+            assert!(!rule["from"].as_array().unwrap().is_empty(), "{source:?}: open to the world");
+        }
+
+        let config = objects.proxy_toml();
+        let upstream: http::Uri = config["upstream"]["endpoint"].as_str().unwrap().parse().unwrap();
+        let (_, namespace) = upstream.host().unwrap().split_once('.').unwrap();
+        let namespace = namespace.split('.').next().unwrap();
+        let allowed = policy["egress"].as_array().unwrap().iter().any(|rule| {
+            let to = &rule["to"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"];
+            *to == namespace && rule["ports"][0]["port"] == upstream.port_u16().unwrap()
         });
-        PathBuf::from("kubectl")
-    })
+        assert!(allowed, "{source:?}: the store is out of reach");
+    }
 }
 
-fn is_there() -> bool {
-    let mut version = Command::new("kubectl");
-    version.args(["version", "--client"]).stdout(Stdio::null()).stderr(Stdio::null());
-    version.status().is_ok_and(|status| status.success())
+#[test]
+fn a_node_can_be_drained() {
+    for source in ALONE {
+        let objects = Rendered::new(source);
+        let budget = &objects.one("PodDisruptionBudget")["spec"];
+        assert!(objects.is_chosen_by(&budget["selector"]["matchLabels"]), "{source:?}");
+        assert_eq!(budget["maxUnavailable"], 1, "{source:?}");
+    }
 }
