@@ -1,6 +1,6 @@
 //! Real clients in `resign` mode over plain HTTP in front of Garage: what each sends arrives byte for byte, and comes back.
 //!
-//! Objects of 0 B, 1 B, 5 MiB and 64 MiB, and one of 128 MiB whose proxy must not need 64; with `PORTCULLIS_CLIENTS=full` in
+//! Objects of 0 B, 1 B, 5 MiB and 64 MiB, and one of 128 MiB for which the proxy must not need 64 more; with `PORTCULLIS_CLIENTS=full` in
 //! the environment also of 1 GiB in parts, and 5 GiB for the one, and then better with `--release`. How long each took is
 //! printed: `--nocapture` shows it.
 

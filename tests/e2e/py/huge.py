@@ -16,6 +16,7 @@ from harness import E2E, ENDPOINT, KEYS, REGION, Signer, Table, client, make_buc
 
 MIB = 1 << 20
 SIZE = (5 << 30) if os.environ.get("PORTCULLIS_CLIENTS") == "full" else 128 * MIB
+# Beyond what is resident at first: a program that is not optimised is large by itself.
 MOST = 64 * MIB
 WHO = "acme-root"
 SIGNED_CHUNKS = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
@@ -34,6 +35,9 @@ def most_resident():
     """The most memory that the proxy ever had, in bytes."""
     status = pathlib.Path(f"/proc/{E2E['pid']}/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) << 10
+
+
+AT_FIRST = most_resident()
 
 
 def put_signed_chunks(key, size):
@@ -94,8 +98,8 @@ def round_trip(key, put, *arguments):
     received = time.monotonic() - start
     assert (length, digest.hexdigest()) == (SIZE, WHOLE), "other bytes came back"
     most = most_resident()
-    print(f"| {key} | {SIZE // MIB} MiB | {sent:.1f} s | {received:.1f} s | at most {most / MIB:.1f} MiB resident |")
-    assert most < MOST, f"{most} bytes were resident"
+    print(f"| {key} | {SIZE // MIB} MiB | {sent:.1f} s | {received:.1f} s | {AT_FIRST / MIB:.1f} MiB resident at first, {most / MIB:.1f} at most |")
+    assert most < AT_FIRST + MOST, f"{most} bytes were resident, and {AT_FIRST} at first"
 
 
 table.row("unsigned, a checksum behind", None, lambda: round_trip("unsigned-trailer", put_stream))
