@@ -14,6 +14,7 @@
 pub mod auth;
 pub mod identity;
 pub mod layer;
+pub mod meters;
 pub mod ownership;
 pub mod policy;
 pub mod s3;
@@ -35,9 +36,9 @@ pub mod upstream;
 mod watch;
 
 pub use layer::{
-    BoxError, BucketPolicy, BucketPolicyLayer, ChangeKind, ClientTls, DenialCause, DenialReason, Denied, Enforcement,
-    Handler, KeyRule, Outcome, PassThrough, PeerAddress, PolicyChange, PolicyDenial, RequestBody, RequestId,
-    ResponseBody, ResponseFuture, StoreFacts, StoreFactsError, TlsVersion,
+    BoxError, BucketPolicy, BucketPolicyLayer, ChangeKind, ClientTls, Conclusion, DenialCause, DenialReason, Denied,
+    Enforcement, Findings, Handler, KeyRule, Outcome, PassThrough, PeerAddress, PolicyChange, PolicyDenial,
+    RequestBody, RequestId, ResponseBody, ResponseFuture, StoreFacts, StoreFactsError, TlsVersion,
 };
 
 // The README's code is compiled like the documentation's.

@@ -64,10 +64,13 @@ impl fmt::Debug for Health {
 }
 
 /// Writes the process's metrics in the Prometheus text format.
-pub type Metrics = fn() -> String;
+pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// The text format of Prometheus.
+const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 /// The service of the admin listener.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Admin {
     health: Health,
     metrics: Metrics,
@@ -76,8 +79,8 @@ pub struct Admin {
 
 impl Admin {
     /// Tells what `health` knows, and what `metrics` writes.
-    pub fn new(health: Health, metrics: Metrics) -> Self {
-        Self { health, metrics, api: None }
+    pub fn new(health: Health, metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self { health, metrics: Arc::new(metrics), api: None }
     }
 
     /// Answers under `/v1/` what `api` answers. Without it there is nothing there.
@@ -107,7 +110,7 @@ where
         }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         let path = request.uri().path().to_owned();
-        let (health, metrics) = (self.health.clone(), self.metrics);
+        let (health, metrics) = (self.health.clone(), Arc::clone(&self.metrics));
         Box::pin(async move {
             Ok(match path.as_str() {
                 "/livez" | "/readyz" | "/metrics" if !reads => {
@@ -120,7 +123,11 @@ where
                     problems if problems.is_empty() => text(StatusCode::OK, "ok\n".to_owned()),
                     problems => text(StatusCode::SERVICE_UNAVAILABLE, problems.join("\n") + "\n"),
                 },
-                "/metrics" => text(StatusCode::OK, metrics()),
+                "/metrics" => {
+                    let mut response = text(StatusCode::OK, metrics());
+                    response.headers_mut().insert(CONTENT_TYPE, METRICS);
+                    response
+                }
                 _ => text(StatusCode::NOT_FOUND, "not found\n".to_owned()),
             })
         })

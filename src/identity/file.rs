@@ -33,6 +33,7 @@ use zeroize::Zeroizing;
 use super::declared::Declared;
 use super::{CredentialError, CredentialStore};
 use crate::auth::identity::{AccessKeyId, Credential};
+use crate::meters::File;
 use crate::policy::{Account, AccountId};
 use crate::store::BoxFuture;
 pub use crate::toml_reader::{Place, Problem, Problems};
@@ -138,7 +139,9 @@ impl IdentityFile {
             Ok(version) if version.inputs != self.current.load().inputs => fingerprint(&files(&self.path, version)),
             Ok(_) | Err(_) => seen,
         };
-        self.current.store(Arc::new(read?));
+        let version = read.inspect_err(|_| File::Identities.refused())?;
+        self.current.store(Arc::new(version));
+        File::Identities.reloaded();
         Ok(())
     }
 }

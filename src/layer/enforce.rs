@@ -13,6 +13,7 @@ use super::BoxError;
 use super::body::{Peeked, RequestBody};
 use super::bucket_list::{ask_plainly, filtered};
 use super::denied::{DenialCause, Denied, PolicyDenial};
+use super::findings::Conclusion;
 use super::held::{Bound, Held};
 use super::layer::PassThrough;
 use super::policy_api::{EXPECTED_OWNER, SOURCE_EXPECTED_OWNER};
@@ -46,6 +47,7 @@ impl<S> Call<S> {
         R::Error: Into<BoxError>,
     {
         let Decidable { target, operation } = Decidable::of(&self.exchange.parts, &self.exchange.shared)?;
+        self.exchange.findings.set_operation(Some(operation));
         self.exchange.asked_by = self.exchange.cross_origin(&target.address);
         match (target.route, target.address.bucket().cloned()) {
             (Route::Policy(call), Some(bucket)) => return self.policy(call, bucket, target.style, body).await,
@@ -315,7 +317,7 @@ impl Exchange {
             denied = true;
         }
         if !denied {
-            self.count(operation, "allowed");
+            self.concluded(Some(operation), Conclusion::Allowed);
         }
         Ok(())
     }
@@ -410,7 +412,7 @@ impl Exchange {
             denied = true;
         }
         if !denied {
-            self.count(operation, "allowed");
+            self.concluded(Some(operation), Conclusion::Allowed);
         }
         if ruling.denied.is_some() { Err(ErrorCode::AccessDenied.into()) } else { Ok(()) }
     }
@@ -470,19 +472,19 @@ impl Exchange {
 
     /// Tells of a denial, and counts it.
     pub(super) fn tell_denial(&self, operation: Operation, by: Option<&Identity>, denial: &PolicyDenial) {
-        self.count(operation, "denied");
+        self.concluded(Some(operation), Conclusion::Denied);
         self.tell(true, Some(operation), by, DenialCause::Policies(Box::new(denial.clone())));
     }
 
     /// Tells of what a dry run lets pass, and enforcing would deny.
     pub(super) fn tell_would_deny(&self, operation: Operation, by: Option<&Identity>, denial: &PolicyDenial) {
-        self.count(operation, "denied");
+        self.concluded(Some(operation), Conclusion::Denied);
         self.tell(false, Some(operation), by, DenialCause::Policies(Box::new(denial.clone())));
     }
 
     /// Tells of what a dry run could not decide, and enforcing would refuse.
     pub(super) fn tell_would_refuse(&self, operation: Option<Operation>, by: Option<&Identity>, error: &S3Error) {
-        self.count_as(operation.map_or("none", Operation::name), "refused");
+        self.concluded(operation, Conclusion::Refused);
         let cause = DenialCause::Refused { code: error.code().name(), status: error.status().as_u16() };
         self.tell(false, operation, by, cause);
     }
@@ -501,14 +503,10 @@ impl Exchange {
         });
     }
 
-    pub(super) fn count(&self, operation: Operation, decision: &'static str) {
-        self.count_as(operation.name(), decision);
-    }
-
-    fn count_as(&self, operation: &'static str, decision: &'static str) {
-        let mode = self.shared.enforcement.as_str();
-        metrics::counter!("portcullis_decisions_total", "operation" => operation, "decision" => decision, "mode" => mode)
-            .increment(1);
+    /// What was decided, for outer layers and to be counted.
+    pub(super) fn concluded(&self, operation: Option<Operation>, verdict: Conclusion) {
+        self.shared.tally.decided(operation, verdict);
+        self.findings.set_verdict(verdict);
     }
 }
 

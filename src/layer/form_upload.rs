@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use super::BoxError;
 use super::body::RequestBody;
+use super::findings::Conclusion;
 use super::form_body::peek_form;
 use super::layer::PassThrough;
 use super::ruling::{Case, Ruling};
@@ -58,7 +59,7 @@ impl<S> Call<S> {
             self.exchange.tell_denial(Operation::PostObject, sender.identity.as_deref(), denial);
             return Err(S3Error::new(ErrorCode::AccessDenied).into());
         }
-        self.exchange.count(Operation::PostObject, "allowed");
+        self.exchange.concluded(Some(Operation::PostObject), Conclusion::Allowed);
         let head = match self.exchange.shared.pass_through {
             PassThrough::AsSent => {
                 // The store reads what was sent; what it could read otherwise was not what was decided.
@@ -171,7 +172,7 @@ impl Exchange {
         let sender = self.sender(bucket, &form).await?;
         match self.form_ruling(target, &sender, &form, read).await?.denied {
             Some(denial) => self.tell_would_deny(Operation::PostObject, sender.identity.as_deref(), &denial),
-            None => self.count(Operation::PostObject, "allowed"),
+            None => self.concluded(Some(Operation::PostObject), Conclusion::Allowed),
         }
         Ok(())
     }

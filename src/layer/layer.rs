@@ -12,6 +12,7 @@ use super::locks::BucketLocks;
 use super::service::BucketPolicy;
 use super::store_facts::StoreFacts;
 use super::strict::KeyRule;
+use super::tally::Tally;
 use crate::auth::sigv4::SigningKeys;
 use crate::identity::CredentialStore;
 use crate::ownership::BucketOwners;
@@ -103,6 +104,7 @@ pub(crate) struct Shared {
     pub(crate) signing_keys: SigningKeys,
     pub(crate) locks: BucketLocks,
     pub(crate) held: HeldBytes,
+    pub(crate) tally: Tally,
 }
 
 impl fmt::Debug for Shared {
@@ -149,6 +151,7 @@ impl BucketPolicyLayer {
             signing_keys: SigningKeys::default(),
             locks: BucketLocks::default(),
             held: HeldBytes::default(),
+            tally: Tally::new(enforcement),
         })
     }
 }
@@ -187,6 +190,7 @@ impl Builder {
     #[must_use]
     pub fn with_enforcement(mut self, enforcement: Enforcement) -> Self {
         self.0.enforcement = enforcement;
+        self.0.tally = Tally::new(enforcement);
         self
     }
 

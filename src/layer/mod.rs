@@ -3,9 +3,9 @@
 //! [`layer`] holds the settings, [`service`] the way of a request, `policy_api` what happens to `?policy` and
 //! `public_access` to its like; `enforce` takes every other request to `ruling`, which decides it, after `target` and
 //! `strict` made sure that the store will read it as we do. [`body`] and [`future`] are the types that come back,
-//! [`change`] and [`denied`] what auditors are told, and [`respond`] is the one way out for an error. [`administration`] is
-//! what an operator does beside the requests; [`authorizer`] decides requests that others carry, and [`question`] is how they
-//! ask.
+//! [`change`] and [`denied`] what auditors are told, [`findings`] what outer layers are, and [`respond`] is the one way out
+//! for an error. [`administration`] is what an operator does beside the requests; [`authorizer`] decides requests that others
+//! carry, and [`question`] is how they ask.
 
 pub mod administration;
 pub mod authorizer;
@@ -18,6 +18,7 @@ pub mod connection;
 mod cross_origin;
 pub mod denied;
 mod enforce;
+pub mod findings;
 mod form_body;
 mod form_upload;
 pub mod future;
@@ -35,6 +36,7 @@ mod ruling;
 pub mod service;
 pub mod store_facts;
 mod strict;
+mod tally;
 mod target;
 
 pub use administration::{ADMIN, Administration};
@@ -43,6 +45,7 @@ pub use body::{RequestBody, ResponseBody};
 pub use change::{ChangeKind, Outcome, PeerAddress, PolicyChange};
 pub use connection::{ClientTls, TlsVersion};
 pub use denied::{DenialCause, DenialReason, Denied, PolicyDenial};
+pub use findings::{Conclusion, Findings};
 #[cfg(all(test, feature = "proxy"))]
 pub(crate) use form_body::peek_form;
 pub use future::ResponseFuture;

@@ -17,6 +17,7 @@ use super::BoxError;
 use super::body::RequestBody;
 use super::change::{BegunChange, ChangeKind, Outcome};
 use super::denied::{DenialReason, PolicyDenial};
+use super::findings::Conclusion;
 use super::held::{Bound, Held};
 use super::layer::{Handler, PassThrough};
 use super::locks::BucketGuard;
@@ -89,6 +90,7 @@ impl<S> Call<S> {
         let headers = effective_headers(&self.exchange.parts.headers, &self.exchange.query()?)?;
         let owner = self.exchange.owner(&bucket, &headers).await?;
         let (signed, permit) = self.exchange.permit(call, &bucket, caller, &owner, &headers).await?;
+        self.exchange.concluded(Some(call.operation()), Conclusion::Allowed);
         match call {
             PolicyCall::Put => {
                 let received = self.exchange.receive(&permit, &signed, &bucket, &headers, body).await?;
@@ -451,7 +453,8 @@ impl Exchange {
             PassThrough::AsSent => Ok(()),
             PassThrough::Verified => {
                 let address = Address::Bucket(bucket);
-                let target = Target { address, style, route: Route::Policy(call), is_decided: true };
+                let (route, operation) = (Route::Policy(call), Some(call.operation()));
+                let target = Target { address, style, route, operation, is_decided: true };
                 let payload = SignedPayload::Sha256(hex(&Sha256::digest(body)));
                 self.mark_for_signing(&target, signed.account(), payload)
             }

@@ -13,6 +13,7 @@ use tower_service::Service;
 use super::BoxError;
 use super::body::RequestBody;
 use super::change::{ChangeKind, Outcome};
+use super::findings::Conclusion;
 use super::held::{Bound, Held};
 use super::layer::Handler;
 use super::policy_api::unavailable;
@@ -66,6 +67,7 @@ impl<S> Call<S> {
         let exchange = &self.exchange;
         let signed = exchange.authenticate().await?;
         exchange.grant(call, bucket, signed.as_ref()).await?;
+        exchange.concluded(Some(call.operation()), Conclusion::Allowed);
         match call {
             PublicAccessCall::Put => {
                 let headers = exchange.effective_headers()?;

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use super::denied::{DenialReason, PolicyDenial};
 use super::layer::Handler;
@@ -112,6 +113,13 @@ impl Exchange {
     /// [`S3Error`] where it cannot be decided: it is malformed, there is no such bucket, or something needed to decide
     /// does not answer.
     pub(crate) async fn rule(&self, case: &Case<'_>) -> Result<Ruling, S3Error> {
+        let started = Instant::now();
+        let ruling = self.decide(case).await;
+        self.shared.tally.took(started.elapsed());
+        ruling
+    }
+
+    async fn decide(&self, case: &Case<'_>) -> Result<Ruling, S3Error> {
         check_headers(case.head.headers)?;
         let requirements = requirements(case.operation, case.head, case.body)?;
         let details = RequestDetails::read(case.operation, case.head.headers, case.form, case.body)?;

@@ -18,6 +18,7 @@ use super::body::{Fault, RequestBody, ResponseBody};
 use super::change::{BegunChange, ChangeKind, Outcome, PeerAddress, PolicyChange};
 use super::connection::ClientTls;
 use super::cross_origin::CrossOrigin;
+use super::findings::{Conclusion, Findings};
 use super::future::ResponseFuture;
 use super::held::{Bound, Held};
 use super::layer::{Enforcement, Handler, PassThrough, Shared};
@@ -68,10 +69,13 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
         let body = RequestBody::streaming(body);
-        let passes = self.shared.enforcement == Enforcement::Off
+        if self.shared.enforcement == Enforcement::Off
             && self.shared.pass_through == PassThrough::AsSent
-            && matches!(Target::of(&parts, &self.shared), Ok(Target { route: Route::Onward, .. }));
-        if passes {
+            && let Ok(Target { route: Route::Onward, operation, .. }) = Target::of(&parts, &self.shared)
+        {
+            if let Some(findings) = parts.extensions.get::<Findings>() {
+                findings.set_operation(operation);
+            }
             return ResponseFuture::passing(self.inner.call(Request::from_parts(parts, body)));
         }
         // `poll_ready` was answered by this very service; its clone stays behind for the next call.
@@ -95,6 +99,8 @@ pub(crate) struct Exchange {
     pub(crate) responder: Responder,
     pub(crate) peer: Option<IpAddr>,
     pub(crate) tls: Option<ClientTls>,
+    /// What becomes known here, also to outer layers where they asked for it.
+    pub(super) findings: Findings,
     /// The web page that asks, where one does and its request is decided.
     pub(super) asked_by: Option<CrossOrigin>,
 }
@@ -141,6 +147,13 @@ impl<S> Call<S> {
             Err(Refused::Here(error)) => error,
         };
         tracing::debug!(request_id = %self.exchange.responder.id, code = error.code().name(), "refused");
+        if error.code() == ErrorCode::SlowDown {
+            // There was no room to hold its body.
+            self.exchange.shared.tally.no_room();
+        }
+        if self.exchange.findings.verdict().is_none() {
+            self.exchange.concluded(self.exchange.findings.operation(), Conclusion::Refused);
+        }
         let mut response = self.exchange.responder.error(&error);
         response.headers_mut().extend(self.exchange.what_a_browser_may_read().await);
         Ok(response)
@@ -169,6 +182,7 @@ impl<S> Call<S> {
         B::Error: Into<BoxError>,
     {
         let target = Target::of(&self.exchange.parts, &self.exchange.shared)?;
+        self.exchange.findings.set_operation(target.operation);
         match (target.route, target.address.bucket().cloned()) {
             (Route::Policy(call), Some(bucket)) => self.policy(call, bucket, target.style, body).await,
             (Route::PublicAccess(call), Some(bucket)) => self.public_access(call, &bucket, body).await,
@@ -369,7 +383,8 @@ impl Exchange {
         let responder = Responder { id, resource: parts.uri.path().to_owned(), now: (shared.clock)() };
         let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
         let tls = parts.extensions.get::<ClientTls>().copied();
-        Self { shared, parts, responder, peer, tls, asked_by: None }
+        let findings = parts.extensions.get::<Findings>().cloned().unwrap_or_default();
+        Self { shared, parts, responder, peer, tls, findings, asked_by: None }
     }
 
     pub(crate) fn query(&self) -> Result<Query<'_>, S3Error> {

@@ -13,13 +13,15 @@ use crate::s3::address::{Address, AddressError, AddressStyle, authority_of, path
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::hoisted::effective_headers;
 use crate::s3::operation::OperationError::NotPreflight;
-use crate::s3::operation::{Operation, Query, classify, names_subresource};
+use crate::s3::operation::{Operation, OperationError, Query, classify, names_subresource};
 
 /// What a request speaks of, and which way it goes.
 pub(crate) struct Target {
     pub(crate) address: Address,
     pub(crate) style: AddressStyle,
     pub(crate) route: Route,
+    /// What it is, where it is that for certain.
+    pub(crate) operation: Option<Operation>,
     /// Whether the request is decided by this, and so must say nothing else.
     pub(crate) is_decided: bool,
 }
@@ -67,7 +69,8 @@ impl Decidable {
             }
         }
         let route = Route::of_operation(operation, &shared.handler);
-        Ok(Self { target: Target { address, style, route, is_decided: true }, operation })
+        let target = Target { address, style, route, operation: Some(operation), is_decided: true };
+        Ok(Self { target, operation })
     }
 }
 
@@ -107,6 +110,7 @@ impl Target {
                     address: Address::Service,
                     style: AddressStyle::Path,
                     route: Route::Onward,
+                    operation: None,
                     is_decided: false,
                 })
             }
@@ -121,20 +125,27 @@ impl Target {
     ) -> Result<Self, S3Error> {
         let query = Query::parse(parts.uri.query())?;
         let (address, style) = address?;
-        let route = Route::of(parts, &address, &query, &shared.handler)?;
-        Ok(Self { address, style, route, is_decided: false })
+        let operation = classify(&parts.method, &address, &query, &parts.headers);
+        let route = Route::of(parts, &address, &query, &operation, &shared.handler)?;
+        Ok(Self { address, style, route, operation: operation.ok(), is_decided: false })
     }
 }
 
 impl Route {
     /// Where nothing is enforced, what is no operation is the store's to refuse. But for what names `?policy`, which would
     /// leave it to the store whether it is one of its calls.
-    fn of(parts: &Parts, address: &Address, query: &Query<'_>, handler: &Handler) -> Result<Self, S3Error> {
-        match classify(&parts.method, address, query, &parts.headers) {
-            Ok(operation) => Ok(Self::of_operation(operation, handler)),
+    fn of(
+        parts: &Parts,
+        address: &Address,
+        query: &Query<'_>,
+        operation: &Result<Operation, OperationError>,
+        handler: &Handler,
+    ) -> Result<Self, S3Error> {
+        match operation {
+            Ok(operation) => Ok(Self::of_operation(*operation, handler)),
             // A browser's preflight is none of its calls, whatever it is.
-            Err(error) if query.has("policy") && (parts.method != Method::OPTIONS || error == NotPreflight) => {
-                Err(error.into())
+            Err(error) if query.has("policy") && (parts.method != Method::OPTIONS || *error == NotPreflight) => {
+                Err(error.clone().into())
             }
             // A store that does not mind what made it none would make or delete the bucket.
             Err(_) => Ok(match (&parts.method, address) {

@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 use super::authz;
 use super::client_address::TrustedProxies;
 use super::frontend::{Frontend, FrontendSettings};
+use super::gauges::Gauges;
 use super::in_flight::InFlightLayer;
 use super::listener::{Listener, ListenerSettings};
 use super::open_files;
@@ -27,6 +28,7 @@ use crate::config::settings::{
 };
 use crate::identity::file::IdentityFile;
 use crate::layer::{self, BucketPolicyLayer, DenialCause, Denied, Handler, Outcome, PassThrough, PolicyChange};
+use crate::meters::{self, File};
 use crate::ownership::acl::AclOwners;
 use crate::ownership::fixed::{BucketPattern, FixedOwners};
 use crate::ownership::registry::RegistryOwners;
@@ -34,7 +36,7 @@ use crate::ownership::resolver::{OwnerResolver, Source};
 use crate::s3::address::Domains;
 use crate::s3::checksum::hex;
 use crate::s3::held_bytes::HeldBytes;
-use crate::store::OwnerRegistry;
+use crate::store::{Metered, OwnerRegistry};
 use crate::telemetry::audit::{AuditLog, AuditRecord, AuditTarget, DenialRecord};
 use crate::telemetry::logging::{self, Format, LoggingSettings};
 use crate::telemetry::metrics;
@@ -50,19 +52,24 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
     // Somebody else's subscriber, a test's for one, is as good.
     let _ = logging::init(logging_settings(&settings.log));
     metrics::install();
+    File::Config.loaded();
+    File::Identities.loaded();
     let audit = Arc::new(AuditLog::open(audit_target(&settings.log)).map_err(ServeError::Audit)?);
     let certificates = super::certificates(&settings).map_err(ServeError::Certificates)?.map(Arc::new);
+    if certificates.is_some() {
+        File::Certificates.loaded();
+    }
     // INVARIANT: `config` took these for domains already.
     let domains = Domains::parse(&settings.listen.domains).unwrap_or_default();
     let upstream = upstream(&settings.upstream, &domains, &identities).await?;
     let is_embedded = upstream.embedded.is_some();
-    let Stores { policies: store, registry, check: store_check, freeze } =
+    let Stores { policies: store, registry, check: store_check, freeze, staleness } =
         stores::open(&settings.store, &upstream.control, is_embedded).await?;
     let control = Arc::new(ControlClient::new(upstream.control).map_err(ServeError::Tls)?);
     let asks = upstream.signed;
     let owners = owners(&settings.ownership, Arc::clone(&control), asks, &registry, Arc::clone(&identities));
     let handler = match settings.policy.handler {
-        PolicyHandler::Store => Handler::Store(Arc::clone(&store)),
+        PolicyHandler::Store => Handler::Store(Arc::new(Metered::new(Arc::clone(&store)))),
         // Without credentials the store's policy cannot be read, and with them it must be.
         PolicyHandler::Forward => Handler::Forward { present: asks.then(|| Arc::clone(&control) as _) },
     };
@@ -103,13 +110,15 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
 
     let limits = settings.limits;
     open_files::allow(limits.max_connections, limits.max_in_flight);
-    let stack_settings =
-        StackSettings { in_flight: InFlightLayer::new(limits.max_in_flight), body_idle_timeout: limits.idle_timeout };
+    let in_flight = InFlightLayer::new(limits.max_in_flight);
+    let gauges = Gauges { in_flight: in_flight.clone(), certificates: certificates.clone(), staleness };
+    let stack_settings = StackSettings { in_flight, body_idle_timeout: limits.idle_timeout };
     let policies = policies.build();
     let administration = policies.administration(registry);
     let (admin, token_file) = settings.admin.map(|admin| (admin.address, admin.token_file)).unzip();
     let api = token_file.flatten().map(|token_file| AdminApi::new(token_file, administration, freeze));
     let listen = ListenerSettings {
+        name: "data",
         addresses: settings.listen.addresses,
         max_connections: limits.max_connections,
         request_header_timeout: limits.request_header_timeout,
@@ -138,7 +147,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
     let workers = workers.map_err(ServeError::Workers)?;
     let frontend = FrontendSettings { listen, admin, drain_timeout: limits.drain_timeout };
     let frontend = Frontend::bind(frontend, workers, health(control, store_check)).await.map_err(ServeError::Bind)?;
-    let mut frontend = frontend.with_admin_api(api);
+    let mut frontend = frontend.with_admin_api(api).with_metrics(gauges.into_metrics());
     if let Some((listener, decisions)) = authz {
         frontend = frontend.with_authz(listener, decisions);
     }
@@ -151,7 +160,9 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
         certificates,
         run: Box::new(move |shutdown| {
             Box::pin(async move {
+                let upkeep = tokio::spawn(metrics::upkeep());
                 let drained = frontend.run(shutdown).await;
+                upkeep.abort();
                 // Both must outlive the last request.
                 drop((embedded, store));
                 drained
@@ -350,6 +361,7 @@ fn record(audit: &AuditLog, change: &PolicyChange) {
         outcome: &outcome,
     });
     if let Err(error) = written {
+        meters::AUDIT_ERRORS.counter(&[]).increment(1);
         tracing::error!(%error, request_id = %change.request_id, bucket = %change.bucket, "an audit line was not written");
     }
 }
@@ -374,6 +386,7 @@ fn record_denial(audit: &AuditLog, denied: &Denied) {
         code,
     });
     if let Err(error) = written {
+        meters::AUDIT_ERRORS.counter(&[]).increment(1);
         tracing::error!(%error, request_id = %denied.request_id, "an audit line was not written");
     }
 }

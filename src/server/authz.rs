@@ -47,7 +47,14 @@ const MAX_ERROR_BYTES: usize = 8 * 1024;
 /// What a listener for questions needs to know, beside a data listener with these settings. Only proxies may ask: who
 /// connects is believed about who the client is. They come from nearby, without a PROXY header and without TLS.
 pub fn listener(address: SocketAddr, data: &ListenerSettings) -> ListenerSettings {
-    ListenerSettings { addresses: vec![address], proxies_alone: true, proxy_protocol: false, tls: None, ..data.clone() }
+    ListenerSettings {
+        name: "authz",
+        addresses: vec![address],
+        proxies_alone: true,
+        proxy_protocol: false,
+        tls: None,
+        ..data.clone()
+    }
 }
 
 /// The service that answers them. `in_flight` bounds how many at once, with the requests that share it.
@@ -66,7 +73,7 @@ pub fn decisions(
     ServiceBuilder::new()
         // Outermost, so that all others see the request that is asked about and not the question.
         .layer(layer_fn(|inner| Questions { inner }))
-        .layer(AccessLogLayer)
+        .layer(AccessLogLayer::default())
         .layer(CatchPanicLayer::custom(rescue::answer))
         .layer(in_flight)
         .service(service_fn(move |request: Request<Counted<Empty<Bytes>>>| {

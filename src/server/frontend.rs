@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use super::listener::{BindError, Listener, ListenerSettings};
 use super::shutdown::{Drain, Drained, Running};
 use super::workers::Workers;
 use crate::admin::api::AdminApi;
-use crate::admin::health::{Admin, Health};
+use crate::admin::health::{Admin, Health, Metrics};
 use crate::layer::BoxError;
 use crate::telemetry::metrics;
 
@@ -34,7 +35,6 @@ pub struct FrontendSettings {
 }
 
 /// The ports and the service behind them: open, and serving once it [runs](Self::run).
-#[derive(Debug)]
 pub struct Frontend<S> {
     workers: Workers<S>,
     data: Listener,
@@ -42,6 +42,7 @@ pub struct Frontend<S> {
     health: Health,
     api: Option<AdminApi>,
     authz: Option<Authz>,
+    metrics: Metrics,
     drain_timeout: Duration,
 }
 
@@ -75,7 +76,24 @@ where
             None => None,
         };
         let data = Listener::bind(settings.listen).await?;
-        Ok(Self { workers, data, admin, health, api: None, authz: None, drain_timeout: settings.drain_timeout })
+        let metrics: Metrics = Arc::new(metrics::render);
+        Ok(Self {
+            workers,
+            data,
+            admin,
+            health,
+            api: None,
+            authz: None,
+            metrics,
+            drain_timeout: settings.drain_timeout,
+        })
+    }
+
+    /// Tells what this writes at `/metrics`, instead of what was counted alone.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Answers the calls of `api` on the admin listener.
@@ -130,7 +148,7 @@ where
         // Answers probes until the very end, so that it has a drain of its own.
         let (admin_drain, running) = Drain::new();
         if let Some(admin) = self.admin {
-            let service = Admin::new(self.health.clone(), metrics::render).with_api(self.api);
+            let service = Admin::new(self.health.clone(), move || (self.metrics)()).with_api(self.api);
             admin.serve(&Workers::here(service), &running);
         }
         drop(running);
@@ -150,6 +168,7 @@ where
 /// they need no TLS.
 fn admin_listener(address: SocketAddr, data: &ListenerSettings) -> ListenerSettings {
     ListenerSettings {
+        name: "admin",
         addresses: vec![address],
         max_connections: 64,
         proxies_alone: false,

@@ -8,13 +8,14 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use metrics::Gauge;
+use metrics::Counter;
 use pin_project_lite::pin_project;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::{Guarded, OrOwn};
+use crate::meters;
 use crate::s3::error::ErrorCode;
 use crate::upstream::respond::error_response;
 
@@ -22,41 +23,27 @@ use crate::upstream::respond::error_response;
 /// been sent.
 #[derive(Clone, Debug)]
 pub struct InFlightLayer {
-    places: Places,
-}
-
-#[derive(Clone, Debug)]
-struct Places {
-    free: Arc<Semaphore>,
-    taken: Gauge,
-}
-
-/// A request's place, which is free again when this is dropped.
-#[derive(Debug)]
-pub struct Place {
-    _permit: OwnedSemaphorePermit,
-    taken: Gauge,
-}
-
-impl Places {
-    fn take(&self) -> Option<Place> {
-        let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
-        self.taken.increment(1);
-        Some(Place { _permit: permit, taken: self.taken.clone() })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.taken.decrement(1);
-    }
+    places: Arc<Semaphore>,
+    limit: usize,
+    refused: Counter,
 }
 
 impl InFlightLayer {
     /// For at most `limit` requests at once, over all services of this layer.
     pub fn new(limit: usize) -> Self {
-        let free = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
-        Self { places: Places { free, taken: metrics::gauge!("portcullis_requests_in_flight") } }
+        let limit = limit.min(Semaphore::MAX_PERMITS);
+        let refused = meters::LIMITED.counter(&["max_in_flight"]);
+        Self { places: Arc::new(Semaphore::new(limit)), limit, refused }
+    }
+
+    /// How many may be under way at once.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// How many are under way.
+    pub fn under_way(&self) -> usize {
+        self.limit.saturating_sub(self.places.available_permits())
     }
 }
 
@@ -64,7 +51,7 @@ impl<S> Layer<S> for InFlightLayer {
     type Service = InFlight<S>;
 
     fn layer(&self, inner: S) -> InFlight<S> {
-        InFlight { inner, places: self.places.clone() }
+        InFlight { inner, places: Arc::clone(&self.places), refused: self.refused.clone() }
     }
 }
 
@@ -72,7 +59,8 @@ impl<S> Layer<S> for InFlightLayer {
 #[derive(Clone, Debug)]
 pub struct InFlight<S> {
     inner: S,
-    places: Places,
+    places: Arc<Semaphore>,
+    refused: Counter,
 }
 
 impl<S, B, ResB> Service<Request<B>> for InFlight<S>
@@ -80,7 +68,7 @@ where
     S: Service<Request<B>, Response = Response<ResB>>,
     ResB: Body<Data = Bytes>,
 {
-    type Response = Response<OrOwn<Guarded<ResB, Option<Place>>>>;
+    type Response = Response<OrOwn<Guarded<ResB, Option<OwnedSemaphorePermit>>>>;
     type Error = S::Error;
     type Future = ResponseFuture<S::Future>;
 
@@ -89,11 +77,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.places.take() {
-            Some(place) => {
-                ResponseFuture { kind: Kind::Running { inner: self.inner.call(request), place: Some(place) } }
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => ResponseFuture { kind: Kind::Running { inner: self.inner.call(request), place: Some(place) } },
+            Err(_) => {
+                self.refused.increment(1);
+                ResponseFuture { kind: Kind::Full { path: request.uri().path().to_owned() } }
             }
-            None => ResponseFuture { kind: Kind::Full { path: request.uri().path().to_owned() } },
         }
     }
 }
@@ -112,7 +101,7 @@ pin_project! {
     #[project = KindProj]
     enum Kind<F> {
         // The place is the answer's body's, once there is one.
-        Running { #[pin] inner: F, place: Option<Place> },
+        Running { #[pin] inner: F, place: Option<OwnedSemaphorePermit> },
         Full { path: String },
     }
 }
@@ -122,7 +111,7 @@ where
     F: Future<Output = Result<Response<ResB>, E>>,
     ResB: Body<Data = Bytes>,
 {
-    type Output = Result<Response<OrOwn<Guarded<ResB, Option<Place>>>>, E>;
+    type Output = Result<Response<OrOwn<Guarded<ResB, Option<OwnedSemaphorePermit>>>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {

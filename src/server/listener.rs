@@ -32,10 +32,13 @@ use super::transport::Transport;
 use super::workers::Workers;
 use crate::layer::BoxError;
 use crate::layer::PeerAddress;
+use crate::meters;
 
 /// What a [`Listener`] needs to know.
 #[derive(Clone, Debug)]
 pub struct ListenerSettings {
+    /// What its connections are counted as.
+    pub name: &'static str,
     /// Where to listen.
     pub addresses: Vec<SocketAddr>,
     /// Connections at once; further ones wait in the system's queue.
@@ -84,7 +87,10 @@ impl Listener {
             let socket = TcpListener::bind(address).await.map_err(failed)?;
             sockets.push((socket.local_addr().map_err(failed)?, socket));
         }
-        let connections = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
+        let limit = settings.max_connections.min(Semaphore::MAX_PERMITS);
+        #[expect(clippy::cast_precision_loss, reason = "a number of connections")]
+        meters::CONNECTIONS_LIMIT.gauge(&[settings.name]).set(limit as f64);
+        let connections = Arc::new(Semaphore::new(limit));
         Ok(Self { sockets, connections, settings: Arc::new(settings) })
     }
 
@@ -122,6 +128,9 @@ async fn accept<S, ResB>(
     ResB: Body<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
+    let accepted_total = meters::CONNECTIONS_ACCEPTED.counter(&[settings.name]);
+    let open = meters::CONNECTIONS.gauge(&[settings.name]);
+    open.increment(0.0);
     loop {
         let accepted = tokio::select! {
             () = running.reached(Phase::Draining) => return,
@@ -130,11 +139,15 @@ async fn accept<S, ResB>(
         match accepted {
             Ok((stream, peer, place)) => {
                 let (settings, running) = (Arc::clone(&settings), running.clone());
+                accepted_total.increment(1);
+                open.increment(1.0);
+                let open = open.clone();
                 workers.serve(move |service| async move {
                     match TcpStream::from_std(stream) {
                         Ok(stream) => serve_connection(stream, peer, service, settings, running).await,
                         Err(error) => tracing::warn!(%error, "a client's connection cannot be served"),
                     }
+                    open.decrement(1.0);
                     drop(place);
                 });
             }

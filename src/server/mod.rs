@@ -7,6 +7,7 @@ pub mod body;
 pub mod caller;
 pub mod client_address;
 pub mod frontend;
+mod gauges;
 pub mod idle;
 pub mod in_flight;
 pub mod listener;

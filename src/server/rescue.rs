@@ -6,12 +6,14 @@ use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
 
+use crate::meters;
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::upstream::respond::error_response;
 
 /// The answer to the request that met the panic. The panic hook has told where it was; this tells what it said.
 pub(super) fn answer(panic: Box<dyn Any + Send>) -> Response<Full<Bytes>> {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    meters::PANICS.counter(&[]).increment(1);
     tracing::error!(panic = text.unwrap_or("(no text)"), "a request met a defect of ours");
     error_response(&S3Error::new(ErrorCode::InternalError), "")
 }

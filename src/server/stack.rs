@@ -42,7 +42,7 @@ pub fn stack(
 + 'static {
     ServiceBuilder::new()
         // Outermost, so that its line tells what the client got, whoever said it, and how much of it.
-        .layer(AccessLogLayer)
+        .layer(AccessLogLayer::default())
         // Around all that decides or forwards: a defect costs its own request, which is told so, and nothing passes by it.
         .layer(CatchPanicLayer::custom(rescue::answer))
         // Before anything that costs: what cannot be held is refused with next to no work.

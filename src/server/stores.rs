@@ -31,19 +31,30 @@ pub(super) struct Stores {
     pub(super) check: Check,
     /// Holds both still.
     pub(super) freeze: Freeze,
+    /// For how long it has not confirmed what is in force here; zero while it does.
+    pub(super) staleness: Staleness,
 }
 
 impl Stores {
-    fn new(policies: Arc<dyn PolicyStore>, registry: Arc<dyn OwnerRegistry>, check: Check) -> Self {
+    fn new(
+        policies: Arc<dyn PolicyStore>,
+        registry: Arc<dyn OwnerRegistry>,
+        check: Check,
+        staleness: Staleness,
+    ) -> Self {
         let freeze = Freeze::default();
         Self {
             policies: Arc::new(Freezable::new(policies, freeze.clone())),
             registry: Arc::new(Freezable::new(registry, freeze.clone())),
             check,
             freeze,
+            staleness,
         }
     }
 }
+
+/// Tells how old what is in force may be.
+pub(super) type Staleness = Box<dyn Fn() -> Duration + Send + Sync>;
 
 /// Opens the store that `settings` name. `upstream` is the object store that we stand before, for those that are kept in
 /// it; one that `is_embedded` gets the bucket for them made.
@@ -61,7 +72,8 @@ pub(super) async fn open(
                 let store = store.clone();
                 async move { store.check().await }
             });
-            Ok(Stores::new(policies, registry, check))
+            // What is kept in a file of this machine's is what is in force.
+            Ok(Stores::new(policies, registry, check, Box::new(|| Duration::ZERO)))
         }
         StoreUrl::S3 { bucket, prefix } => {
             let asked = ControlSettings { timeout: OBJECTS_TIMEOUT, ..upstream.clone() };
@@ -80,11 +92,12 @@ pub(super) async fn open(
             tokio::spawn(tell_of(store.clone(), bucket.clone()));
             let registry = Arc::new(store.registry());
             let policies = Arc::new(store.clone());
+            let aging = store.clone();
             let check = check(move || {
                 let store = store.clone();
                 async move { store.check().await }
             });
-            Ok(Stores::new(policies, registry, check))
+            Ok(Stores::new(policies, registry, check, Box::new(move || aging.staleness())))
         }
     }
 }

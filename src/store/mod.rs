@@ -2,6 +2,7 @@
 
 pub mod freeze;
 pub mod memory;
+pub mod metered;
 #[cfg(feature = "proxy")]
 pub mod redb;
 mod registry;
@@ -11,6 +12,7 @@ pub mod s3;
 mod switches;
 
 pub use memory::MemoryStore;
+pub use metered::Metered;
 #[cfg(feature = "proxy")]
 pub use redb::RedbStore;
 pub use registry::{MemoryRegistry, OwnerRegistry};

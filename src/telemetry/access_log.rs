@@ -1,4 +1,5 @@
-//! One line a request, written when its answer has been sent or will never be: [`AccessLogLayer`].
+//! One line a request, written when its answer has been sent or will never be, and its share of what is counted:
+//! [`AccessLogLayer`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +7,6 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -19,7 +19,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::layer::{Asking, PeerAddress};
+use super::requests::RequestMeters;
+use crate::layer::{Asking, Findings, PeerAddress};
 
 /// The target of these lines, for filters.
 pub const TARGET: &str = "portcullis::access";
@@ -36,15 +37,17 @@ const SECRETS: [&str; 7] = [
     "AWSAccessKeyId",
 ];
 
-/// Writes the access log.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AccessLogLayer;
+/// Writes the access log, and counts.
+#[derive(Clone, Debug, Default)]
+pub struct AccessLogLayer {
+    meters: Arc<RequestMeters>,
+}
 
 impl<S> Layer<S> for AccessLogLayer {
     type Service = AccessLog<S>;
 
     fn layer(&self, inner: S) -> AccessLog<S> {
-        AccessLog { inner }
+        AccessLog { inner, meters: Arc::clone(&self.meters) }
     }
 }
 
@@ -52,6 +55,7 @@ impl<S> Layer<S> for AccessLogLayer {
 #[derive(Clone, Debug)]
 pub struct AccessLog<S> {
     inner: S,
+    meters: Arc<RequestMeters>,
 }
 
 impl<S, B, ResB> Service<Request<B>> for AccessLog<S>
@@ -67,10 +71,11 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let bytes_in = Arc::new(AtomicU64::new(0));
-        let entry = Entry::new(&request, Arc::clone(&bytes_in));
-        let inner = self.inner.call(request.map(|body| Counted { body, count: bytes_in }));
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let findings = Findings::default();
+        let entry = Entry::new(&request, findings.clone(), Arc::clone(&self.meters));
+        request.extensions_mut().insert(findings.clone());
+        let inner = self.inner.call(request.map(|body| Counted { body, findings }));
         ResponseFuture { inner, entry: Some(entry) }
     }
 }
@@ -119,13 +124,14 @@ struct Entry {
     asked_by: Option<&'static str>,
     status: Option<StatusCode>,
     request_id: Option<HeaderValue>,
-    bytes_in: Arc<AtomicU64>,
+    findings: Findings,
     bytes_out: u64,
     whole: bool,
+    meters: Arc<RequestMeters>,
 }
 
 impl Entry {
-    fn new<B>(request: &Request<B>, bytes_in: Arc<AtomicU64>) -> Self {
+    fn new<B>(request: &Request<B>, findings: Findings, meters: Arc<RequestMeters>) -> Self {
         Self {
             started: Instant::now(),
             method: request.method().clone(),
@@ -137,15 +143,18 @@ impl Entry {
             asked_by: request.extensions().get::<Asking>().map(|asking| asking.as_str()),
             status: None,
             request_id: None,
-            bytes_in,
+            findings,
             bytes_out: 0,
             whole: false,
+            meters,
         }
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
+        let took = self.started.elapsed();
+        self.meters.ended(&self.findings, self.status, took, self.bytes_out);
         tracing::info!(
             target: TARGET,
             method = %self.method,
@@ -153,9 +162,9 @@ impl Drop for Entry {
             host = self.host.as_ref().map(text).as_deref(),
             version = ?self.version,
             status = self.status.map(|status| status.as_u16()),
-            bytes_in = self.bytes_in.load(Ordering::Relaxed),
+            bytes_in = self.findings.received(),
             bytes_out = self.bytes_out,
-            duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             remote = self.remote.map(tracing::field::display),
             asked_by = self.asked_by,
             request_id = self.request_id.as_ref().map(text).as_deref(),
@@ -203,7 +212,7 @@ pin_project! {
     pub struct Counted<B> {
         #[pin]
         body: B,
-        count: Arc<AtomicU64>,
+        findings: Findings,
     }
 }
 
@@ -215,7 +224,7 @@ impl<B: Body> Body for Counted<B> {
         let this = self.project();
         let frame = ready!(this.body.poll_frame(cx));
         if let Some(Ok(frame)) = &frame {
-            this.count.fetch_add(length(frame), Ordering::Relaxed);
+            this.findings.add_received(length(frame));
         }
         Poll::Ready(frame)
     }
@@ -311,7 +320,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             let agent = HeaderValue::from_bytes(b"curl\" status=500\t\xff").unwrap();
             let request = Request::get("/b/k").header("host", "s3 status=500").header("user-agent", agent);
-            drop(Entry::new(&request.body(()).unwrap(), Arc::default()));
+            drop(Entry::new(&request.body(()).unwrap(), Findings::default(), Arc::default()));
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert!(text.contains(r#" host="s3 status=500" "#), "{text}");
@@ -339,10 +348,11 @@ mod tests {
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
         let _log = tracing::subscriber::set_default(subscriber);
         for taken in [true, false] {
-            let service = AccessLogLayer.layer(tower::service_fn(async |request: Request<Counted<Full<Bytes>>>| {
-                request.into_body().collect().await?;
-                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"answer"))))
-            }));
+            let service =
+                AccessLogLayer::default().layer(tower::service_fn(async |request: Request<Counted<Full<Bytes>>>| {
+                    request.into_body().collect().await?;
+                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"answer"))))
+                }));
             let request = Request::put("/b/k?X-Amz-Signature=s")
                 .extension(PeerAddress("192.0.2.1".parse().unwrap()))
                 .body(Full::new(Bytes::from_static(b"body")))

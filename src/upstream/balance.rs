@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use metrics::{Gauge, Histogram};
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
+use crate::meters;
 
 /// How long after its ejection an endpoint is probed; after each probe that fails, twice as long as before. A process that is
 /// started anew is back within a second or so, and should not be waited for longer than that takes.
@@ -36,6 +38,8 @@ pub(super) struct Standing {
     under_way: AtomicUsize,
     is_ejected: AtomicBool,
     failures: Mutex<Failures>,
+    durations: Histogram,
+    ejected: Gauge,
 }
 
 #[derive(Debug)]
@@ -70,9 +74,14 @@ pub(super) struct Attempts<'a> {
 
 impl Balance {
     pub(super) fn new(endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
-        let standing = |(index, endpoint)| {
+        let standing = |(index, endpoint): (usize, Endpoint)| {
             let failures = Failures { last: None, pause: FIRST_PAUSE, is_probed: false };
+            let name = endpoint.to_string();
+            let ejected = meters::ENDPOINT_EJECTED.gauge(&[&name]);
+            ejected.set(0.0);
             Arc::new(Standing {
+                durations: meters::UPSTREAM_DURATION.histogram(&[&name]),
+                ejected,
                 endpoint,
                 index,
                 under_way: AtomicUsize::new(0),
@@ -143,6 +152,7 @@ impl Standing {
         let is_new = !self.is_ejected.swap(true, Ordering::AcqRel);
         if is_new {
             failures.pause = FIRST_PAUSE;
+            self.ejected.set(1.0);
         }
         let probe_at = (!failures.is_probed).then(|| now + failures.pause);
         failures.is_probed = true;
@@ -171,7 +181,13 @@ impl Standing {
             return false;
         }
         let _failures = self.failures();
+        self.ejected.set(0.0);
         self.is_ejected.swap(false, Ordering::AcqRel)
+    }
+
+    /// It answered a request after so long.
+    pub(super) fn answered(&self, after: Duration) {
+        self.durations.record(after.as_secs_f64());
     }
 
     fn failures(&self) -> MutexGuard<'_, Failures> {

@@ -39,6 +39,7 @@ use super::respond::error_response;
 use super::sign::{SignError, Signer, anonymous_target, unsign_body, unsign_headers, unsigned_target};
 use super::upload::Upload;
 use crate::layer::BoxError;
+use crate::meters;
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::{Resign, Unsigned};
 
@@ -301,7 +302,10 @@ impl Future for ResponseFuture {
             KindProj::Sent { answer, limit, mut timer, started, flow, resource } => {
                 if let Poll::Ready(result) = answer.as_mut().poll(cx) {
                     return Poll::Ready(match result {
-                        Ok(answer) => Ok(stores_answer(answer, flow.take())),
+                        Ok(answer) => {
+                            answer.load.standing().answered(started.elapsed());
+                            Ok(stores_answer(answer, flow.take()))
+                        }
                         Err(error) => failure(error, flow.as_deref(), resource.as_ref()),
                     });
                 }
@@ -313,6 +317,7 @@ impl Future for ResponseFuture {
                     };
                     if waited >= *limit {
                         tracing::warn!(?waited, "the object store did not answer in time");
+                        meters::UPSTREAM_ERRORS.counter(&["timeout"]).increment(1);
                         return Poll::Ready(Ok(own_answer(&ErrorCode::GatewayTimeout.into(), resource.as_ref())));
                     }
                     timer.as_mut().reset(Instant::now() + (*limit - waited));
@@ -347,12 +352,16 @@ fn failure(
         error => error,
     };
     tracing::warn!(%error, "the object store did not answer");
-    let code = match error {
-        Unanswered::Unreachable(_) => ErrorCode::ServiceUnavailable,
+    let (code, reason) = match error {
+        Unanswered::Unreachable(_) => (ErrorCode::ServiceUnavailable, "unreachable"),
         // The store works and has enough to do, so clients should come back later, and slower: what SDKs make of it.
-        Unanswered::Crowded(_) => ErrorCode::SlowDown,
-        Unanswered::Broken(_) | Unanswered::Refused(_) => ErrorCode::BadGateway,
+        Unanswered::Crowded(_) => {
+            meters::LIMITED.counter(&["max_connections"]).increment(1);
+            (ErrorCode::SlowDown, "crowded")
+        }
+        Unanswered::Broken(_) | Unanswered::Refused(_) => (ErrorCode::BadGateway, "broken"),
     };
+    meters::UPSTREAM_ERRORS.counter(&[reason]).increment(1);
     Ok(own_answer(&code.into(), resource))
 }
 

@@ -120,6 +120,7 @@ impl Proxy {
         let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let settings = FrontendSettings {
             listen: ListenerSettings {
+                name: "data",
                 addresses: vec![local],
                 max_connections: options.max_connections,
                 request_header_timeout: options.request_header_timeout,

@@ -33,6 +33,7 @@ use rustls::version::{TLS12, TLS13};
 use self::choice::Choice;
 pub use self::files::ServedCertificate;
 pub(crate) use self::handshake::handshake;
+use crate::meters::File;
 pub use crate::toml_reader::{Problem, Problems};
 use crate::watch::{Fingerprint, Refreshed, Reread, fingerprint};
 pub use crate::watch::{Watch, WatchError};
@@ -157,7 +158,9 @@ impl Certificates {
     }
 
     fn replace(&self) -> Result<(), Problems> {
-        self.current.store(Arc::new(read(&self.files)?));
+        let version = read(&self.files).inspect_err(|_| File::Certificates.refused())?;
+        self.current.store(Arc::new(version));
+        File::Certificates.reloaded();
         Ok(())
     }
 }

@@ -46,6 +46,9 @@ pub(super) trait Cached: Clone + Default + Send + Sync + 'static {
     fn weight(&self) -> usize;
 }
 
+/// A copy that nobody asked for since is none to worry about.
+const IN_USE: Duration = Duration::from_secs(60);
+
 /// The copies of all buckets.
 pub(super) struct Cache<T> {
     objects: Arc<dyn ObjectStorage>,
@@ -112,6 +115,20 @@ impl<T: Cached> Cache<T> {
     }
 
     /// What the keys of all its objects begin with.
+    /// How old the oldest copy is that is in use while its question has no answer.
+    pub(super) fn staleness(&self) -> Duration {
+        let now = Instant::now();
+        let since = |slot: &Arc<Slot<T>>| {
+            let used = self.started + Duration::from_millis(slot.used.load(Ordering::Relaxed));
+            let state = slot.state();
+            let known =
+                state.known.as_ref().filter(|_| state.failure.is_some() && now.duration_since(used) < IN_USE)?;
+            Some(now.duration_since(known.as_of))
+        };
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.values().filter_map(since).max().unwrap_or_default()
+    }
+
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }

@@ -85,6 +85,12 @@ impl S3Store {
         self.inner.objects.list(&self.inner.prefix, None, 1).await.map(drop).map_err(unavailable)
     }
 
+    /// For how long what is in force here has not been confirmed: of the buckets in use, the one that is worst off; zero
+    /// while all questions are answered.
+    pub fn staleness(&self) -> Duration {
+        self.inner.policies.staleness()
+    }
+
     /// Whether the object store heeds conditions on writes. It is tried out once; before the first change at the latest.
     ///
     /// # Errors

@@ -1,0 +1,12 @@
+//! What the person on call relies on, with the program as it is installed: what it counts (`metrics`).
+#![cfg(feature = "proxy")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers fail by panicking"
+)]
+
+mod metrics;
+mod support;
