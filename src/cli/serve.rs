@@ -26,10 +26,13 @@ pub(crate) fn run(config: &Path) -> Result<(), Failure> {
         let server = Server::bind(settings, Arc::clone(&identities)).await.map_err(|error| failed(&error))?;
         let certificates = server.certificates().cloned();
         let certificates_watch = certificates.as_ref().map(Certificates::watch).transpose();
-        for error in [watch.as_ref().err(), certificates_watch.as_ref().err()].into_iter().flatten() {
+        let config = Arc::new(server.config_file(config.to_owned()));
+        let config_watch = config.watch();
+        let errors = [watch.as_ref().err(), certificates_watch.as_ref().err(), config_watch.as_ref().err()];
+        for error in errors.into_iter().flatten() {
             terminal::warning(error);
         }
-        signals::reload_at_each(hangups, identities, certificates);
+        signals::reload_at_each(hangups, config, identities, certificates);
         server.run(stop).await.map_err(|error| failed(&error))
     })
 }

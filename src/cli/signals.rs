@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use portcullis::config::Problems;
 use portcullis::identity::file::IdentityFile;
+use portcullis::server::config_file::ConfigFile;
 use portcullis::server::tls::Certificates;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -46,14 +47,20 @@ pub(crate) fn hangups() -> io::Result<Signal> {
     signal(SignalKind::hangup())
 }
 
-/// Re-reads the identities and the certificates at every SIGHUP.
+/// Re-reads the configuration, the identities and the certificates at every SIGHUP.
 pub(crate) fn reload_at_each(
     mut hangups: Signal,
+    config: Arc<ConfigFile>,
     identities: Arc<IdentityFile>,
     certificates: Option<Arc<Certificates>>,
 ) {
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
+            // Reading files blocks.
+            let config = Arc::clone(&config);
+            if let Err(error) = tokio::task::spawn_blocking(move || config.reload()).await {
+                tracing::error!(%error, "the config could not be re-read");
+            }
             let identities = Arc::clone(&identities);
             let path = identities.path().display().to_string();
             reload("identities", &path, move || identities.reload()).await;

@@ -28,6 +28,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// What is accepted, but may not be meant.
     pub warnings: Vec<Problem>,
+    /// The other files that it was read from: certificates of authorities, and secrets.
+    pub inputs: Vec<PathBuf>,
     named_accounts: Vec<NamedAccount>,
 }
 
@@ -135,7 +137,7 @@ pub fn parse(
         Some((settings, named_accounts)) if findings.problems.is_empty() => {
             let in_file = |(place, key, id)| NamedAccount { file: file_name.to_owned(), place, key, id };
             let named_accounts = named_accounts.into_iter().map(in_file).collect();
-            Ok(Loaded { settings, warnings: findings.warnings, named_accounts })
+            Ok(Loaded { settings, warnings: findings.warnings, inputs: findings.inputs, named_accounts })
         }
         _ => Err(InvalidConfig { problems: Problems(findings.problems), identity_file }),
     }

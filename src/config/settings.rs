@@ -14,7 +14,7 @@ use crate::policy::AccountId;
 use crate::s3::address::BucketName;
 
 /// All of `proxy.toml`. The server takes it apart: no part receives more than its own section.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// `[listen]`
     pub listen: ListenSettings,

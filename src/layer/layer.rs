@@ -246,6 +246,14 @@ impl Builder {
         self
     }
 
+    /// Lets the changes of a bucket wait for those that go through `other` as well. For layers on one store: one that takes
+    /// the place of another, whose last requests are still under way.
+    #[must_use]
+    pub fn in_turn_with(mut self, other: &BucketPolicyLayer) -> Self {
+        self.0.locks = other.shared.locks.clone();
+        self
+    }
+
     /// Where the time comes from; the system's clock by default.
     #[must_use]
     pub fn with_clock(mut self, clock: fn() -> SystemTime) -> Self {

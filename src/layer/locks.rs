@@ -10,8 +10,8 @@ use async_lock::{Mutex as AsyncMutex, MutexGuardArc};
 
 use crate::s3::address::BucketName;
 
-/// A lock for each bucket that is being changed.
-#[derive(Debug, Default)]
+/// A lock for each bucket that is being changed. Clones share them.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct BucketLocks(Arc<Mutex<HashMap<BucketName, Arc<AsyncMutex<()>>>>>);
 
 /// Holds a bucket's lock until dropped.

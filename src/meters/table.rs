@@ -86,6 +86,8 @@ metrics! {
         "1 where the newest version of the file is in force, 0 where it was refused and an older one is.";
     RELOADED_AT = "portcullis_last_reload_success_timestamp_seconds", Kind::Gauge, ["file"],
         "When the version in force was read, as Unix time.";
+    RESTART_NEEDED = "portcullis_restart_needed", Kind::Gauge, [],
+        "1 where `proxy.toml` says something that only a restart brings into force, else 0.";
     CERTIFICATE_EXPIRY = "portcullis_certificate_expiry_timestamp_seconds", Kind::Gauge, ["certificate"],
         "When a certificate that clients get expires, as Unix time. `certificate`: its file.";
 

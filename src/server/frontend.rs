@@ -6,13 +6,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::body::Inbound;
-use super::listener::{BindError, Listener, ListenerSettings};
+use super::listener::{BindError, Listener, ListenerSettings, LiveSettings};
 use super::shutdown::{Drain, Drained, Running};
 use super::workers::Workers;
 use crate::admin::api::AdminApi;
@@ -43,7 +44,22 @@ pub struct Frontend<S> {
     api: Option<AdminApi>,
     authz: Option<Authz>,
     metrics: Metrics,
-    drain_timeout: Duration,
+    drain_timeout: Arc<ArcSwap<Duration>>,
+}
+
+/// What of a [`Frontend`] can be exchanged while it serves.
+#[derive(Clone, Debug)]
+pub(super) struct LiveFrontend {
+    listen: LiveSettings,
+    drain_timeout: Arc<ArcSwap<Duration>>,
+}
+
+impl LiveFrontend {
+    /// Goes by `settings` from now on, but for addresses and `max_connections`.
+    pub(super) fn replace(&self, settings: FrontendSettings) {
+        self.listen.store(Arc::new(settings.listen));
+        self.drain_timeout.store(Arc::new(settings.drain_timeout));
+    }
 }
 
 /// The listener for proxies that ask, and how it is served.
@@ -77,16 +93,13 @@ where
         };
         let data = Listener::bind(settings.listen).await?;
         let metrics: Metrics = Arc::new(metrics::render);
-        Ok(Self {
-            workers,
-            data,
-            admin,
-            health,
-            api: None,
-            authz: None,
-            metrics,
-            drain_timeout: settings.drain_timeout,
-        })
+        let drain_timeout = Arc::new(ArcSwap::from_pointee(settings.drain_timeout));
+        Ok(Self { workers, data, admin, health, api: None, authz: None, metrics, drain_timeout })
+    }
+
+    /// What of it can be exchanged while it serves.
+    pub(super) fn live(&self) -> LiveFrontend {
+        LiveFrontend { listen: Arc::clone(self.data.live()), drain_timeout: Arc::clone(&self.drain_timeout) }
     }
 
     /// Tells what this writes at `/metrics`, instead of what was counted alone.
@@ -153,9 +166,10 @@ where
         }
         drop(running);
         shutdown.await;
-        tracing::info!(drain_timeout = ?self.drain_timeout, "stopping: no new connections, running requests may finish");
+        let drain_timeout = **self.drain_timeout.load();
+        tracing::info!(?drain_timeout, "stopping: no new connections, running requests may finish");
         self.health.drain();
-        let drained = drain.finish(self.drain_timeout).await;
+        let drained = drain.finish(drain_timeout).await;
         // A change that is under way there may be acknowledged.
         admin_drain.finish(ADMIN_DRAIN).await;
         drop(self.workers);

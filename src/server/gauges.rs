@@ -1,10 +1,11 @@
 //! What is not counted where it happens, but looked up when somebody asks.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use super::in_flight::InFlightLayer;
+use arc_swap::ArcSwap;
+
+use super::generation::Generation;
 use super::stores::Staleness;
 use super::tls::Certificates;
 use crate::admin::health::Metrics;
@@ -13,7 +14,7 @@ use crate::telemetry::metrics;
 
 /// What is looked up.
 pub(super) struct Gauges {
-    pub(super) in_flight: InFlightLayer,
+    pub(super) current: Arc<ArcSwap<Generation>>,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) staleness: Staleness,
 }
@@ -29,18 +30,13 @@ impl Gauges {
 
     #[expect(clippy::cast_precision_loss, reason = "numbers of requests")]
     fn look(&self) {
-        meters::IN_FLIGHT.gauge(&[]).set(self.in_flight.under_way() as f64);
-        meters::IN_FLIGHT_LIMIT.gauge(&[]).set(self.in_flight.limit() as f64);
+        let in_flight = &self.current.load().in_flight;
+        meters::IN_FLIGHT.gauge(&[]).set(in_flight.under_way() as f64);
+        meters::IN_FLIGHT_LIMIT.gauge(&[]).set(in_flight.limit() as f64);
         meters::STORE_STALENESS.gauge(&[]).set((self.staleness)().as_secs_f64());
         for certificate in self.certificates.iter().flat_map(|certificates| certificates.served()) {
             let expiry = certificate.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
             meters::CERTIFICATE_EXPIRY.gauge(&[&certificate.file]).set(expiry.as_secs_f64());
         }
-    }
-}
-
-impl fmt::Debug for Gauges {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gauges").field("in_flight", &self.in_flight).finish_non_exhaustive()
     }
 }

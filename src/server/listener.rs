@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Request, Response, Version};
@@ -72,8 +73,12 @@ pub struct BindError {
 pub struct Listener {
     sockets: Vec<(SocketAddr, TcpListener)>,
     connections: Arc<Semaphore>,
-    settings: Arc<ListenerSettings>,
+    settings: LiveSettings,
 }
+
+/// Settings that can be exchanged while they are in use. New connections go by the new ones, and so do the next requests of
+/// old ones where it is about `trusted_proxies`; the addresses and `max_connections` stay what they were.
+pub(crate) type LiveSettings = Arc<ArcSwap<ListenerSettings>>;
 
 impl Listener {
     /// Listens on every address of `settings`.
@@ -91,7 +96,12 @@ impl Listener {
         #[expect(clippy::cast_precision_loss, reason = "a number of connections")]
         meters::CONNECTIONS_LIMIT.gauge(&[settings.name]).set(limit as f64);
         let connections = Arc::new(Semaphore::new(limit));
-        Ok(Self { sockets, connections, settings: Arc::new(settings) })
+        Ok(Self { sockets, connections, settings: Arc::new(ArcSwap::from_pointee(settings)) })
+    }
+
+    /// Its settings, to be exchanged.
+    pub(crate) fn live(&self) -> &LiveSettings {
+        &self.settings
     }
 
     /// The addresses, with the ports that were given for port 0.
@@ -119,7 +129,7 @@ async fn accept<S, ResB>(
     socket: TcpListener,
     workers: Workers<S>,
     connections: Arc<Semaphore>,
-    settings: Arc<ListenerSettings>,
+    settings: LiveSettings,
     mut running: Running,
 ) where
     S: Service<Request<Inbound>, Response = Response<ResB>> + Clone + Send + Sync + 'static,
@@ -128,8 +138,9 @@ async fn accept<S, ResB>(
     ResB: Body<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
-    let accepted_total = meters::CONNECTIONS_ACCEPTED.counter(&[settings.name]);
-    let open = meters::CONNECTIONS.gauge(&[settings.name]);
+    let name = settings.load().name;
+    let accepted_total = meters::CONNECTIONS_ACCEPTED.counter(&[name]);
+    let open = meters::CONNECTIONS.gauge(&[name]);
     open.increment(0.0);
     loop {
         let accepted = tokio::select! {
@@ -175,7 +186,7 @@ async fn serve_connection<S, ResB>(
     mut stream: TcpStream,
     peer: SocketAddr,
     service: S,
-    settings: Arc<ListenerSettings>,
+    live: LiveSettings,
     mut running: Running,
 ) where
     S: Service<Request<Inbound>, Response = Response<ResB>> + Clone + Send + Sync + 'static,
@@ -184,6 +195,7 @@ async fn serve_connection<S, ResB>(
     ResB: Body<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
+    let settings = live.load_full();
     if settings.proxies_alone && !settings.trusted_proxies.contains(peer.ip().to_canonical()) {
         tracing::warn!(%peer, "a connection is closed: it comes from none of `listen.trusted_proxies`");
         return;
@@ -212,10 +224,11 @@ async fn serve_connection<S, ResB>(
     // A client may close its sending half once it has sent its request. `Activity` keeps the time.
     server.http1().half_close(true).header_read_timeout(None);
     let requests = Arc::clone(&activity);
-    let trusted = settings.trusted_proxies.clone();
-    let caller = Caller::new(&trusted, peer.ip(), &header, tls);
     let serve = service_fn(move |mut request: Request<Incoming>| {
-        let client = caller.client(&trusted, request.headers());
+        // Whom to believe may have changed since the connection was made.
+        let trusted = &live.load().trusted_proxies;
+        let caller = Caller::new(trusted, peer.ip(), &header, tls);
+        let client = caller.client(trusted, request.headers());
         request.extensions_mut().insert(PeerAddress(client));
         if let Some(tls) = caller.client_tls(request.headers()) {
             request.extensions_mut().insert(tls);

@@ -2,21 +2,27 @@
 
 mod activity;
 mod assemble;
+mod auditing;
 pub mod authz;
 pub mod body;
 pub mod caller;
 pub mod client_address;
+pub mod config_file;
 pub mod frontend;
 mod gauges;
+mod generation;
 pub mod idle;
 pub mod in_flight;
 pub mod listener;
+pub mod live;
 mod open_files;
 pub mod proxy_protocol;
 mod rescue;
+mod seats;
 pub mod shutdown;
 pub mod stack;
 mod stores;
+mod swapped;
 pub mod tls;
 mod transport;
 pub mod workers;
@@ -25,6 +31,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -35,8 +42,11 @@ use crate::store::redb::OpenError as StoreOpenError;
 use crate::store::s3::objects::ObjectError;
 use crate::store::{OwnerRegistry, PolicyStore};
 use crate::telemetry::audit::OpenError as AuditOpenError;
-use crate::upstream::{EmbeddedError, EmbeddedStore, InvalidEndpoint, TlsError};
+use crate::upstream::{EmbeddedError, InvalidEndpoint, TlsError};
+use config_file::ConfigFile;
+use generation::Embedded;
 use listener::BindError;
+use live::Live;
 use shutdown::Drained;
 use tls::Certificates;
 
@@ -47,7 +57,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     authz: Option<SocketAddr>,
-    certificates: Option<Arc<Certificates>>,
+    live: Arc<Live>,
     run: Box<dyn FnOnce(BoxFuture<()>) -> BoxFuture<Drained> + Send>,
 }
 
@@ -78,7 +88,13 @@ impl Server {
 
     /// The certificates that new connections begin with, for re-reading them; none where TLS is not ended here.
     pub fn certificates(&self) -> Option<&Arc<Certificates>> {
-        self.certificates.as_ref()
+        self.live.lasting.certificates.as_ref()
+    }
+
+    /// The file at `path`, which these settings were read from, to be read anew while the server runs. What can be
+    /// exchanged counts from the next request on; running requests end by what they began with. In a runtime.
+    pub fn config_file(&self, path: PathBuf) -> ConfigFile {
+        ConfigFile::new(path, Arc::clone(&self.live))
     }
 
     /// Serves until `shutdown` is ready, then drains: readiness fails, ports close, idle connections go, and running
@@ -119,7 +135,7 @@ pub struct Place {
     /// The owners of buckets.
     pub registry: Arc<dyn OwnerRegistry>,
     /// Must outlive both.
-    _embedded: Option<EmbeddedStore>,
+    _embedded: Option<Embedded>,
 }
 
 impl Place {

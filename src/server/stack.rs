@@ -10,12 +10,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_service::Service;
 
 use super::body::Inbound;
-use super::idle::BodyIdleLayer;
+use super::idle::{BodyIdleLayer, Moving};
 use super::in_flight::InFlightLayer;
 use super::rescue;
-use crate::layer::{BoxError, BucketPolicyLayer};
-use crate::telemetry::access_log::AccessLogLayer;
-use crate::upstream::{ClientSettings, UpstreamClient};
+use crate::layer::{BoxError, BucketPolicyLayer, RequestBody};
+use crate::telemetry::access_log::{AccessLogLayer, Counted};
+use crate::upstream::UpstreamClient;
 
 /// What the stack needs to know.
 #[derive(Clone, Debug)]
@@ -26,20 +26,39 @@ pub struct StackSettings {
     pub body_idle_timeout: Duration,
 }
 
+/// What reaches the store's client of a request's body.
+pub type Outbound = RequestBody<Moving<Counted<Inbound>>>;
+
+/// A service that the data listener can serve.
+pub trait DataService:
+    Service<Request<Inbound>, Response = Response<Self::Body>, Error = BoxError, Future: Send + 'static>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+    /// Its answers' bodies.
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+}
+
+impl<S, B> DataService for S
+where
+    S: Service<Request<Inbound>, Response = Response<B>, Error = BoxError, Future: Send + 'static>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Body = B;
+}
+
 /// The service that the data listener serves.
 pub fn stack(
     settings: StackSettings,
     policies: BucketPolicyLayer,
-    upstream: ClientSettings,
-) -> impl Service<
-    Request<Inbound>,
-    Response = Response<impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static>,
-    Error = BoxError,
-    Future: Send + 'static,
-> + Clone
-+ Send
-+ Sync
-+ 'static {
+    upstream: UpstreamClient<Outbound>,
+) -> impl DataService {
     ServiceBuilder::new()
         // Outermost, so that its line tells what the client got, whoever said it, and how much of it.
         .layer(AccessLogLayer::default())
@@ -51,5 +70,5 @@ pub fn stack(
         .layer(BodyIdleLayer::new(settings.body_idle_timeout))
         // Right before the store: what passes here is all that the store ever sees.
         .layer(policies)
-        .service(UpstreamClient::new(upstream))
+        .service(upstream)
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use tracing::Level;
 use tracing::field::Field;
@@ -34,17 +35,40 @@ pub enum Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AlreadySet;
 
+/// Puts another level in force.
+static SET_LEVEL: OnceLock<Box<dyn Fn(Level) + Send + Sync>> = OnceLock::new();
+
 /// Sends the log of the whole process to the standard error stream.
 ///
 /// # Errors
 /// [`AlreadySet`] when it goes somewhere already.
 pub fn init(settings: LoggingSettings) -> Result<(), AlreadySet> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter(settings.level)).with_writer(std::io::stderr);
-    match settings.format {
-        Format::Text => builder.fmt_fields(text_fields()).with_ansi(std::io::stderr().is_terminal()).try_init(),
-        Format::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+    let set_level: Box<dyn Fn(Level) + Send + Sync> = match settings.format {
+        Format::Text => {
+            let ansi = std::io::stderr().is_terminal();
+            let builder = builder.fmt_fields(text_fields()).with_ansi(ansi).with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.try_init().map_err(|_| AlreadySet)?;
+            Box::new(move |level| drop(handle.reload(filter(level))))
+        }
+        Format::Json => {
+            let builder = builder.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.try_init().map_err(|_| AlreadySet)?;
+            Box::new(move |level| drop(handle.reload(filter(level))))
+        }
+    };
+    let _ = SET_LEVEL.set(set_level);
+    Ok(())
+}
+
+/// Writes lines of this level and worse from now on, where [`init`] set up the log.
+pub fn set_level(level: Level) {
+    if let Some(set) = SET_LEVEL.get() {
+        set(level);
     }
-    .map_err(|_| AlreadySet)
 }
 
 fn filter(level: Level) -> EnvFilter {

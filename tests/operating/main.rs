@@ -1,4 +1,5 @@
-//! What the person on call relies on, with the program as it is installed: what it counts (`metrics`).
+//! What the person on call relies on, with the program as it is installed: what it counts (`metrics`), what it
+//! does with new versions of its files (`reload`), and how it stops (`drain`).
 #![cfg(feature = "proxy")]
 #![allow(
     clippy::unwrap_used,
@@ -8,5 +9,8 @@
     reason = "a test's helpers fail by panicking"
 )]
 
+mod drain;
 mod metrics;
+mod reload;
+mod store;
 mod support;

@@ -1,11 +1,19 @@
 //! The program, run on a directory of its own: an embedded store with the bucket `photos`, and an account that owns it.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
+    sign,
+};
+use aws_sigv4::sign::v4;
 
 #[path = "../e2e/support/cache.rs"]
 #[allow(dead_code, reason = "the end-to-end tests use all of it")]
@@ -55,6 +63,7 @@ impl Proxy {
         fs::write(at("data/photos/public/hello"), "hello").unwrap();
         fs::write(at("data/photos/secret"), "secret").unwrap();
         fs::write(at("token"), TOKEN).unwrap();
+        fs::set_permissions(at("token"), fs::Permissions::from_mode(0o600)).unwrap();
         if !at("identities.toml").exists() {
             fs::write(at("identities.toml"), identities(&["ROOT"])).unwrap();
         }
@@ -93,10 +102,29 @@ impl Proxy {
     }
 
     /// Asks it to stop, and waits until it has.
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(mut self) -> tempfile::TempDir {
         self.server.signal("TERM");
         let status = self.server.wait(SOON);
         assert!(status.success(), "{status}");
+        drop(self.server);
+        self.directory
+    }
+
+    /// Puts a file in its directory, in one step.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path("new"), text).unwrap();
+        fs::rename(self.path("new"), self.path(name)).unwrap();
+    }
+
+    /// Writes `proxy.toml` anew, with the same addresses.
+    pub(crate) fn rewrite(&self, listen: &str, more: &str) {
+        self.write("proxy.toml", &proxy_toml(self.address, self.admin, listen, more));
+    }
+
+    /// Waits until the log says this.
+    #[track_caller]
+    pub(crate) fn until_said(&self, words: &str) {
+        assert!(eventually(SOON, || self.server.stderr().contains(words)), "nothing in the log of {words:?}");
     }
 
     /// The value of a series, written as Prometheus writes it; none where there is no such series.
@@ -127,7 +155,8 @@ pub(crate) fn portcullis() -> Command {
 pub(crate) fn proxy_toml(address: SocketAddr, admin: SocketAddr, listen: &str, more: &str) -> String {
     format!(
         "[listen]\naddress = \"{address}\"\n{listen}\n[admin]\naddress = \"{admin}\"\ntoken_file = \"token\"\n\
-         [identity]\nfile = \"identities.toml\"\n[ownership]\ndefault_account = \"{ACCOUNT}\"\n{more}\n"
+         [identity]\nfile = \"identities.toml\"\n[ownership]\nsources = [\"static\", \"default\"]\n\
+         default_account = \"{ACCOUNT}\"\n{more}\n"
     ) + if more.contains("[upstream]") { "" } else { "[upstream]\nendpoint = \"embedded:data\"\nauth = \"resign\"\n" }
 }
 
@@ -146,6 +175,70 @@ pub(crate) fn ask(address: SocketAddr, request: &str) -> Answer {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     Answer::parse(&answer)
+}
+
+/// A connection for one request after the other.
+pub(crate) struct Client(BufReader<TcpStream>);
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&address, SOON).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    pub(crate) fn ask(&mut self, request: &str) -> Answer {
+        self.send(request);
+        self.answer()
+    }
+
+    /// The same, where the connection may be closed.
+    pub(crate) fn try_ask(&mut self, request: &str) -> std::io::Result<Answer> {
+        self.0.get_mut().write_all(request.as_bytes())?;
+        self.try_answer()
+    }
+
+    pub(crate) fn send(&mut self, bytes: &str) {
+        self.0.get_mut().write_all(bytes.as_bytes()).unwrap();
+    }
+
+    pub(crate) fn answer(&mut self) -> Answer {
+        self.try_answer().unwrap()
+    }
+
+    /// The next answer, where there is one.
+    pub(crate) fn try_answer(&mut self) -> std::io::Result<Answer> {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if self.0.read_line(&mut head)? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let mut answer = Answer::parse(head.as_bytes());
+        let length = answer.head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        self.0.read_exact(&mut body)?;
+        answer.body = String::from_utf8(body).unwrap();
+        Ok(answer)
+    }
+}
+
+/// A request that is signed with the key `key`, whose secret is `KEY-secret`.
+pub(crate) fn signed(method: &str, target: &str, key: &str, body: &str) -> String {
+    let identity = Credentials::new(key, format!("{key}-secret"), None, None, "test").into();
+    let mut settings = SigningSettings::default();
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    let builder = v4::SigningParams::builder().identity(&identity).region("us-east-1").name("s3");
+    let params = builder.time(SystemTime::now()).settings(settings).build().unwrap().into();
+    let url = format!("http://s3.localhost{target}");
+    let headers = std::iter::once(("host", "s3.localhost"));
+    let signable = SignableRequest::new(method, url, headers, SignableBody::Bytes(body.as_bytes())).unwrap();
+    let (added, _) = sign(signable, &params).unwrap().into_parts().0.into_parts();
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: s3.localhost\r\nContent-Length: {}\r\n", body.len());
+    let head = added.iter().fold(head, |head, header| head + header.name() + ": " + header.value() + "\r\n");
+    format!("{head}\r\n{body}")
 }
 
 impl Answer {

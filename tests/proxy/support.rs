@@ -21,7 +21,7 @@ use portcullis::server::stack::{StackSettings, stack};
 use portcullis::server::tls::Certificates;
 use portcullis::server::workers::Workers;
 use portcullis::store::memory::MemoryStore;
-use portcullis::upstream::{ClientSettings, Endpoint, Endpoints, Trust, UpstreamCredentials};
+use portcullis::upstream::{ClientSettings, Endpoint, Endpoints, Trust, UpstreamClient, UpstreamCredentials};
 use portcullis::{BoxError, BucketPolicyLayer, Enforcement, Handler};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -105,7 +105,7 @@ impl Proxy {
             in_flight: InFlightLayer::new(options.max_in_flight),
             body_idle_timeout: options.body_idle_timeout,
         };
-        Self::start_service(stack(settings, policies, upstream), options).await
+        Self::start_service(stack(settings, policies, UpstreamClient::new(upstream)), options).await
     }
 
     /// The listeners alone, around any service.

@@ -28,6 +28,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
 use http::request::Parts;
@@ -54,7 +55,7 @@ pub struct AdminApi(Arc<Inner>);
 
 struct Inner {
     token_file: PathBuf,
-    administration: Option<Administration>,
+    administration: ArcSwapOption<Administration>,
     freeze: Freeze,
 }
 
@@ -62,7 +63,13 @@ impl AdminApi {
     /// Opens `administration` to whoever presents the token in `token_file`. Where that is none, since the policies are
     /// kept elsewhere, every call is answered so. `freeze` holds the store of it still.
     pub fn new(token_file: PathBuf, administration: Option<Administration>, freeze: Freeze) -> Self {
+        let administration = ArcSwapOption::new(administration.map(Arc::new));
         Self(Arc::new(Inner { token_file, administration, freeze }))
+    }
+
+    /// Opens `administration` from the next call on.
+    pub fn replace(&self, administration: Option<Administration>) {
+        self.0.administration.store(administration.map(Arc::new));
     }
 
     /// Answers a request whose path begins with `/v1/`.
@@ -108,12 +115,12 @@ impl Inner {
             let peer = occasion.peer.map(|peer| peer.to_string()).unwrap_or_default();
             tracing::warn!(%peer, request_id = %occasion.request_id, %error, "a call of the admin API was refused");
         })?;
-        let administration = self.administration.as_ref().ok_or_else(kept_elsewhere)?;
+        let administration = self.administration.load_full().ok_or_else(kept_elsewhere)?;
         let route = Route::parse(parts.uri.path())?;
         if !route.methods().contains(&parts.method) {
             return Err(method_not_allowed(&route));
         }
-        let ask = Ask { administration, occasion, parts };
+        let ask = Ask { administration: &administration, occasion, parts };
         match route {
             Route::Buckets => policies::list(&ask).await,
             Route::Policy(bucket) => match parts.method {
