@@ -23,8 +23,9 @@ Every key of `proxy.toml`. Made from [`proxy.toml`](../proxy.toml) and from the 
 - Relative paths are relative to the file's own directory.
 - A *length of time* has a unit: `ms`, `s`, `m` or `h`. An *address* is `IP:PORT`; a *network* is written `10.0.0.0/8`.
 - A key without a default may be left out, and then does nothing, unless it is *required*.
-- The file is read at start. What it names is read again when it changes and at SIGHUP: the identity file and its files, and
-  the certificates of `listen.tls` and `listen.client_ca`; `admin.token_file` is read at each call.
+- The file is read at start, and again when it changes and at SIGHUP, as is what it names: the identity file and its files, and
+  the certificates of `listen.tls` and `listen.client_ca`; `admin.token_file` is read at each call. What counts at once and what
+  takes a restart: [reloading.md](reloading.md).
 ";
 
 #[test]
