@@ -1,4 +1,4 @@
-//! The Markdown of this repository: what it links to is there.
+//! The Markdown of this repository: what it links to is there, and every alert has its action.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,18 @@ fn links_within_the_repository_resolve() {
     }
     assert!(broken.is_empty(), "links to nothing:\n{}", broken.join("\n"));
     assert!(checked >= 10, "{checked} links in {files:?}");
+}
+
+/// An alert without an action wakes somebody up for nothing.
+#[test]
+fn every_alert_has_its_action() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    let (rules, guide) = (read("deploy/prometheus/alerts.yaml"), read("docs/operating.md"));
+    let alerts: Vec<_> = rules.lines().filter_map(|line| line.trim_start().strip_prefix("- alert: ")).collect();
+    assert!(!alerts.is_empty(), "{rules}");
+    let untold: Vec<_> = alerts.iter().filter(|alert| !guide.contains(&format!("`{alert}`"))).collect();
+    assert!(untold.is_empty(), "alerts that docs/operating.md does not tell what to do about: {untold:?}");
 }
 
 fn markdown_below(directory: &Path, files: &mut Vec<PathBuf>) {
