@@ -1,14 +1,16 @@
 //! `docs/configuration.md`, made from `proxy.toml` and from what the code makes of wrong values.
 //!
 //! Which keys there are, the code that reads them tells; what they mean and their defaults, `proxy.toml`; what they may
-//! hold, the problems that are found in a value of the wrong kind.
+//! hold, the problems that are found in a value of the wrong kind; what a change takes, what the server makes of two files
+//! that differ in it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use super::file;
+use super::{Settings, file};
+use crate::server::live::take_a_restart;
 use crate::toml_reader::{Reader, Surroundings};
 
 const SHIPPED: &str = include_str!("../../proxy.toml");
@@ -155,11 +157,16 @@ fn document() -> String {
             section.clone_from(&entry.section);
             let several = SHIPPED.contains(&format!("[[{section}]]"));
             let title = if several { format!("[[{section}]]") } else { format!("[{section}]") };
-            write!(document, "\n## `{title}`\n\n| key | value | default | meaning |\n|---|---|---|---|\n").unwrap();
+            write!(
+                document,
+                "\n## `{title}`\n\n| key | value | default | a change | meaning |\n|---|---|---|---|---|\n"
+            )
+            .unwrap();
         }
         let key = entry.path.strip_prefix(&format!("{section}.")).unwrap();
         let Entry { meaning, .. } = &entry;
-        writeln!(document, "| `{key}` | {} | {} | {meaning} |", values(&entry), default(&entry)).unwrap();
+        writeln!(document, "| `{key}` | {} | {} | {} | {meaning} |", values(&entry), default(&entry), change(&entry))
+            .unwrap();
     }
     document
 }
@@ -192,6 +199,80 @@ fn values(entry: &Entry) -> String {
         }
         other => panic!("{}: {other:?} of {of_wrong_kind:?}", entry.path),
     }
+}
+
+/// Keys whose values cannot be changed alone, or name files and variables that a test does not have, beside those that are
+/// brought into force with them.
+const TOGETHER: [(&str, &str); 8] = [
+    ("admin.token_file", "admin.address"),
+    ("upstream.endpoints", "upstream.endpoint"),
+    ("upstream.ca_file", "upstream.endpoint"),
+    ("upstream.secret_access_key_env", "upstream.secret_access_key"),
+    ("upstream.secret_access_key_file", "upstream.secret_access_key"),
+    ("upstream.account.secret_access_key_env", "upstream.account.secret_access_key"),
+    ("upstream.account.secret_access_key_file", "upstream.account.secret_access_key"),
+    ("listen.client_auth", "listen.client_ca"),
+];
+
+/// What a change of the key takes.
+fn change(entry: &Entry) -> &'static str {
+    let path = TOGETHER.iter().find(|(path, _)| *path == entry.path).map_or(entry.path.as_str(), |(_, with)| with);
+    let entries = entries();
+    let entry = entries.iter().find(|entry| entry.path == path).unwrap();
+    let before = with_all_keys();
+    let key = entry.path.rsplit_once('.').unwrap().1;
+    let mut section = String::new();
+    let replaced = |line: &str| {
+        if line.starts_with('[') {
+            section = line.split('#').next().unwrap().trim().trim_matches(['[', ']']).to_owned();
+        }
+        match line.split_once(" = ") {
+            Some((name, _)) if name == key && section == entry.section => format!("{key} = {}\n", other_value(entry)),
+            _ => format!("{line}\n"),
+        }
+    };
+    let after: String = before.lines().map(replaced).collect();
+    let (before, after) = (settings(&before), settings(&after));
+    assert_ne!(before, after, "`{path}` changes nothing: give it another value, or a place in TOGETHER");
+    if take_a_restart(&before, &after).is_empty() { "next request" } else { "restart" }
+}
+
+/// A good value that is not the one that is shown.
+fn other_value(entry: &Entry) -> String {
+    let values = values(entry);
+    let text = match entry.path.as_str() {
+        "listen.tls" => return "{ cert = \"other.crt\", key = \"other.key\" }".to_owned(),
+        "listen.domains" | "listen.trusted_proxies" => return "[\"192.0.2.1\"]".to_owned(),
+        "upstream.endpoint" => "http://192.0.2.1",
+        "upstream.account.id" | "ownership.default_account" | "ownership.bucket.account" => "777788889999",
+        "store.url" => "redb:other.redb",
+        _ if values.starts_with("address") => "192.0.2.1:1",
+        _ if values.starts_with("length of time") => "7s",
+        _ if values.starts_with("whole number") => return "7".to_owned(),
+        _ if values == "`true` or `false`" => return (entry.value != "true").to_string(),
+        _ if values.starts_with('`') => {
+            let words = values.split('`').skip(1).step_by(2);
+            return words.map(|word| format!("\"{word}\"")).find(|word| !entry.value.contains(word)).unwrap_or_else(
+                || {
+                    // A list of all of them: the first alone is another.
+                    format!("[\"{}\"]", values.split('`').nth(1).unwrap())
+                },
+            );
+        }
+        _ => "other",
+    };
+    format!("\"{text}\"")
+}
+
+fn settings(text: &str) -> Settings {
+    // One key of each kind: several places or one, one form of each secret.
+    let is_kept = |line: &&str| !["endpoints = ", "secret_access_key_"].iter().any(|other| line.starts_with(other));
+    let text: String = text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
+    // Without a key there is no secret either.
+    let text = text.replace("access_key_id = \"\"", "access_key_id = \"AK\"");
+    let reader = reader(&text);
+    let settings = file::read(reader.document().unwrap()).settings;
+    settings.unwrap()
 }
 
 /// A file with this key alone in its section.

@@ -71,6 +71,12 @@ impl Live {
     }
 }
 
+/// The keys whose change takes a restart, for the reference that is made of it.
+#[cfg(test)]
+pub(crate) fn take_a_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    keep(old, &mut new.clone())
+}
+
 /// Leaves in `new` as it was in `old` what only a restart can change. The keys whose change was taken back.
 fn keep(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
     let mut keys = Vec::new();
