@@ -52,7 +52,7 @@ fn replicas_that_share_a_store_are_replaced_one_by_one() {
     let objects = Rendered::new(Source::Helm(&[
         "replicas=3",
         "persistence.enabled=false",
-        "config=[store]\nurl = \"etcd://etcd:2379/portcullis\"",
+        "config=[store]\nurl = \"s3://portcullis-policies/prod\"",
     ]));
     let spec = &objects.one("Deployment")["spec"];
     assert_eq!((&spec["replicas"], &spec["strategy"]["type"]), (&3.into(), &"RollingUpdate".into()));

@@ -87,16 +87,25 @@ fn what_the_configuration_names_is_mounted() {
             "{source:?}"
         );
         assert!(mounted(config["identity"]["file"].as_str().unwrap())["secret"].is_object(), "{source:?}");
-        let store = config["store"]["url"].as_str().unwrap().strip_prefix("redb:").unwrap();
-        let claim = &mounted(store)["persistentVolumeClaim"]["claimName"];
-        assert_eq!(*claim, objects.one("PersistentVolumeClaim")["metadata"]["name"], "{source:?}");
         let secret = config["upstream"]["secret_access_key_env"].as_str().unwrap();
         assert!(container["env"].as_array().unwrap().iter().any(|variable| variable["name"] == secret), "{source:?}");
 
-        // One process may hold the file.
         let deployment = &objects.one("Deployment")["spec"];
-        assert_eq!(deployment["replicas"], 1, "{source:?}");
-        assert_eq!(deployment["strategy"]["type"], "Recreate", "{source:?}");
+        match config["store"]["url"].as_str().unwrap().strip_prefix("redb:") {
+            // One process may hold the file.
+            Some(file) => {
+                let claim = &mounted(file)["persistentVolumeClaim"]["claimName"];
+                assert_eq!(*claim, objects.one("PersistentVolumeClaim")["metadata"]["name"], "{source:?}");
+                assert_eq!(deployment["replicas"], 1, "{source:?}");
+                assert_eq!(deployment["strategy"]["type"], "Recreate", "{source:?}");
+            }
+            None => {
+                assert!(objects.all("PersistentVolumeClaim").is_empty(), "{source:?}");
+                assert!(!objects.pod()["volumes"].to_string().contains("persistentVolumeClaim"), "{source:?}");
+                assert!(deployment["replicas"].as_u64().unwrap() > 1, "{source:?}");
+                assert_eq!(deployment["strategy"]["rollingUpdate"]["maxUnavailable"], 0, "{source:?}");
+            }
+        }
     }
 }
 

@@ -20,11 +20,15 @@ pub(crate) enum Source {
 }
 
 /// All that a Portcullis by itself is made from.
-pub(crate) const ALONE: [Source; 3] =
-    [Source::Kustomize("base"), Source::Kustomize("overlays/ingress"), Source::Helm(&[])];
+pub(crate) const ALONE: [Source; 4] = [
+    Source::Kustomize("base"),
+    Source::Kustomize("overlays/ingress"),
+    Source::Kustomize("overlays/fleet"),
+    Source::Helm(&[]),
+];
 
 /// The same, and the one beside an application.
-pub(crate) const ALL: [Source; 4] = [ALONE[0], ALONE[1], ALONE[2], Source::Kustomize("overlays/sidecar")];
+pub(crate) const ALL: [Source; 5] = [ALONE[0], ALONE[1], ALONE[2], ALONE[3], Source::Kustomize("overlays/sidecar")];
 
 /// The chart with everything that can be switched on.
 pub(crate) const HELM_WITH_ALL: Source = Source::Helm(&[

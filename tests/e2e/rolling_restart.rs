@@ -13,8 +13,8 @@ use hyper_util::rt::TokioIo;
 
 use crate::support::front::Balancer;
 use crate::support::portcullis::Portcullis;
-use crate::support::process::eventually;
-use crate::support::script::check_through;
+use crate::support::process::{eventually, http_status};
+use crate::support::script::check;
 use crate::support::{Auth, Backend, Stack};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -27,14 +27,16 @@ const AT_MOST: usize = 5_000;
 #[test]
 fn a_rolling_restart_under_load_fails_no_request() {
     let mut same = None;
-    let mut stack = Stack::start_with(Backend::Garage, Auth::Resign, |settings| same = Some(settings.clone()));
+    let mut stack = Stack::start_with(Backend::Garage, Auth::Resign, |settings| {
+        settings.store = Some("s3://portcullis-policies/rolling");
+        same = Some(settings.clone());
+    });
     let directory = stack.directory().join("b");
     fs::create_dir(&directory).unwrap();
-    // With a policy file of its own, which has the same policy.
     let mut b = Portcullis::start(&directory, &same.unwrap());
-    for replica in [stack.proxy.address, b.address] {
-        check_through(("replica", replica), "rolling", &stack);
-    }
+    check("rolling", &stack);
+    // They share their policies.
+    assert!(eventually(SOON, || http_status(b.address, "/rolling/open/constant") == Some(200)));
     let front = Balancer::start(stack.directory(), (stack.proxy.address, stack.proxy.admin), (b.address, b.admin));
     assert!(eventually(SOON, || front.is_up("a") && front.is_up("b")));
 
