@@ -203,7 +203,7 @@ fn values(entry: &Entry) -> String {
 
 /// Keys whose values cannot be changed alone, or name files and variables that a test does not have, beside those that are
 /// brought into force with them.
-const TOGETHER: [(&str, &str); 8] = [
+const TOGETHER: [(&str, &str); 16] = [
     ("admin.token_file", "admin.address"),
     ("upstream.endpoints", "upstream.endpoint"),
     ("upstream.ca_file", "upstream.endpoint"),
@@ -212,6 +212,14 @@ const TOGETHER: [(&str, &str); 8] = [
     ("upstream.account.secret_access_key_env", "upstream.account.secret_access_key"),
     ("upstream.account.secret_access_key_file", "upstream.account.secret_access_key"),
     ("listen.client_auth", "listen.client_ca"),
+    ("store.tls", "store.url"),
+    ("store.ca_file", "store.url"),
+    ("store.client_cert", "store.url"),
+    ("store.client_key", "store.url"),
+    ("store.username", "store.url"),
+    ("store.password_env", "store.url"),
+    ("store.password_file", "store.url"),
+    ("store.password", "store.url"),
 ];
 
 /// What a change of the key takes.

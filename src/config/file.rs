@@ -373,7 +373,8 @@ pub(super) fn each_once<T: PartialEq>(
     results
 }
 
-fn file_name(text: &str) -> Result<String, String> {
+/// Not nothing.
+pub(super) fn file_name(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("names no file".to_owned()) } else { Ok(text.to_owned()) }
 }
 

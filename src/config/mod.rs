@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod document;
+mod etcd;
 mod file;
 pub mod settings;
 mod store;

@@ -210,6 +210,30 @@ pub enum StoreUrl {
         /// What their keys begin with: nothing, or something that ends with `/`.
         prefix: String,
     },
+    /// Keys in etcd.
+    Etcd(EtcdSettings),
+}
+
+/// Which etcd, and how to speak to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EtcdSettings {
+    /// Its members, `HOST:PORT`; at least one, none twice.
+    pub endpoints: Vec<String>,
+    /// What the keys begin with; it neither begins nor ends with `/`.
+    pub prefix: String,
+    /// How the way there is secured; none where it is not.
+    pub tls: Option<EtcdTlsSettings>,
+    /// The user we are there and its password; none where nobody is asked.
+    pub user: Option<(String, SecretKey)>,
+}
+
+/// How the way to etcd is secured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EtcdTlsSettings {
+    /// The file of the authorities whose certificates are trusted; none for those that the system trusts.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate that we show; none for not showing any.
+    pub client: Option<CertificateSettings>,
 }
 
 /// Who may sign requests.

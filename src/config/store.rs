@@ -3,18 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::etcd;
 use super::settings::{StoreSettings, StoreUrl, UpstreamSettings};
 use crate::s3::address::BucketName;
 use crate::toml_reader::{Table, Zero};
-
-/// What is said of a key whose time has not come.
-const NOT_YET: &str = "is not available in this release";
 
 /// Reads the section. `upstream` is the store that we stand before.
 pub(super) fn read(mut table: Table<'_, '_>, upstream: Option<&UpstreamSettings>) -> StoreSettings {
     let reader = table.reader();
     let url = table.take("url").and_then(|value| value.parse(|text| parse_url(|path| reader.resolve(path), text)));
-    let url = url.unwrap_or_else(|| StoreUrl::Redb(reader.resolve("portcullis.redb")));
+    let mut url = url.unwrap_or_else(|| StoreUrl::Redb(reader.resolve("portcullis.redb")));
     let max_staleness = table.duration("max_staleness", Zero::Allowed, Duration::from_secs(30));
     let refresh = table.duration("refresh", Zero::Allowed, Duration::from_secs(5).min(max_staleness));
     if refresh > max_staleness {
@@ -23,6 +21,7 @@ pub(super) fn read(mut table: Table<'_, '_>, upstream: Option<&UpstreamSettings>
     if matches!(url, StoreUrl::S3 { .. }) && !upstream.is_none_or(UpstreamSettings::can_be_asked) {
         table.problem("url", "to keep policies in the object store needs `upstream.access_key_id`");
     }
+    etcd::read(&mut table, &mut url, max_staleness);
     table.finish();
     StoreSettings { url, max_staleness, refresh }
 }
@@ -33,8 +32,10 @@ pub(super) fn parse_url(resolve: impl Fn(&str) -> PathBuf, text: &str) -> Result
         Some(("redb", "")) => Err("names no file: write `redb:PATH`".to_owned()),
         Some(("redb", path)) => Ok(StoreUrl::Redb(resolve(path))),
         Some(("s3", rest)) => parse_s3(rest),
-        Some((scheme @ "etcd", _)) => Err(format!("`{scheme}://` {NOT_YET}: use `redb:PATH` or `s3://BUCKET/PREFIX`")),
-        _ => Err(format!("`{text}` is not a place for policies: write `redb:PATH` or `s3://BUCKET/PREFIX`")),
+        Some(("etcd", rest)) => etcd::parse_url(rest).map(StoreUrl::Etcd),
+        _ => {
+            Err(format!("`{text}` is not a place for policies: write `redb:PATH`, `s3://BUCKET/PREFIX` or `etcd://…`"))
+        }
     }
 }
 

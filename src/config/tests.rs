@@ -397,9 +397,10 @@ fn a_file_is_refused_for_one_thing() {
         ),
         ("[upstream]\nendpoint = \"http://a\"\nendpoint = \"http://b\"", "3:1: not TOML: duplicate key"),
         ("[upstream]\nendpoint = \"http://a", "2:21: not TOML: invalid basic string, expected `\"`"),
+        #[cfg(not(feature = "etcd"))]
         (
             "[upstream]\nendpoint = \"http://a\"\n[store]\nurl = \"etcd://a/b\"",
-            "4:7: `store.url`: `etcd://` is not available in this release: use `redb:PATH` or `s3://BUCKET/PREFIX`",
+            "4:7: `store.url`: this build has no etcd: build with `--features etcd`, or use another place",
         ),
         (
             "[upstream]\nendpoint = \"http://a\"\n[store]\nurl = \"s3://policies\"",

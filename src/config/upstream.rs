@@ -125,7 +125,7 @@ fn authorities(table: &mut Table<'_, '_>, endpoints: &[Endpoint]) -> Option<Vec<
 }
 
 /// Certificates, and nothing that only looks like one.
-fn parse_authorities(path: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(super) fn parse_authorities(path: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut authorities = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| format!("`{path}` is not a PEM file: {error}"))?;

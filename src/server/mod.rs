@@ -181,6 +181,11 @@ pub enum ServeError {
     Store(StoreOpenError),
     /// The bucket of the policies is not there and cannot be made.
     Objects(ObjectError),
+    /// This program was built without what the place of the policies needs.
+    NotBuilt {
+        /// The feature that it is built with.
+        feature: &'static str,
+    },
     /// The audit trail cannot be opened.
     Audit(AuditOpenError),
     /// The system has no random numbers for the embedded store's key.
@@ -204,6 +209,7 @@ impl fmt::Display for ServeError {
             Self::Embedded(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Objects(error) => write!(f, "the bucket of the policies cannot be made: {error}"),
+            Self::NotBuilt { feature } => write!(f, "this build has no {feature}"),
             Self::Audit(error) => error.fmt(f),
             Self::Random(error) => write!(f, "no random numbers are to be had: {error}"),
             Self::Workers(error) => write!(f, "no threads are to be had: {error}"),
@@ -225,7 +231,7 @@ impl std::error::Error for ServeError {
             Self::Objects(error) => Some(error),
             Self::Audit(error) => Some(error),
             Self::Random(error) | Self::Workers(error) => Some(error),
-            Self::Certificates(_) | Self::Cut { .. } => None,
+            Self::Certificates(_) | Self::NotBuilt { .. } | Self::Cut { .. } => None,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(feature = "etcd")]
+use std::time::Instant;
 
 use tokio::time::timeout;
 
@@ -9,6 +11,8 @@ use super::ServeError;
 use crate::admin::health::Check;
 use crate::config::settings::{StoreSettings, StoreUrl};
 use crate::s3::address::BucketName;
+#[cfg(feature = "etcd")]
+use crate::store::etcd::{EtcdStore, EtcdStoreSettings, EtcdTls};
 use crate::store::freeze::{Freezable, Freeze};
 use crate::store::redb::RedbStore;
 use crate::store::s3::{S3Store, S3StoreSettings};
@@ -36,19 +40,26 @@ pub(super) struct Stores {
 }
 
 impl Stores {
-    fn new(
-        policies: Arc<dyn PolicyStore>,
-        registry: Arc<dyn OwnerRegistry>,
-        check: Check,
-        staleness: Staleness,
-    ) -> Self {
-        let freeze = Freeze::default();
+    /// An open store with its registry; `ask` checks it, and `age` tells how old what it knows is.
+    fn new<S, F>(
+        store: S,
+        registry: impl OwnerRegistry,
+        ask: impl Fn(S) -> F + Send + Sync + 'static,
+        age: impl Fn(&S) -> Duration + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: PolicyStore + Clone,
+        F: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
+        let (freeze, asked, aging) = (Freeze::default(), store.clone(), store.clone());
+        let (policies, registry): (Arc<dyn PolicyStore>, Arc<dyn OwnerRegistry>) =
+            (Arc::new(store), Arc::new(registry));
         Self {
             policies: Arc::new(Freezable::new(policies, freeze.clone())),
             registry: Arc::new(Freezable::new(registry, freeze.clone())),
-            check,
+            check: check(move || ask(asked.clone())),
             freeze,
-            staleness,
+            staleness: Box::new(move || age(&aging)),
         }
     }
 }
@@ -66,14 +77,9 @@ pub(super) async fn open(
     match &settings.url {
         StoreUrl::Redb(path) => {
             let store = RedbStore::open(path).map_err(ServeError::Store)?;
-            let registry = Arc::new(store.registry());
-            let policies = Arc::new(store.clone());
-            let check = check(move || {
-                let store = store.clone();
-                async move { store.check().await }
-            });
             // What is kept in a file of this machine's is what is in force.
-            Ok(Stores::new(policies, registry, check, Box::new(|| Duration::ZERO)))
+            let age = |_: &RedbStore| Duration::ZERO;
+            Ok(Stores::new(store.clone(), store.registry(), |store| async move { store.check().await }, age))
         }
         StoreUrl::S3 { bucket, prefix } => {
             let asked = ControlSettings { timeout: OBJECTS_TIMEOUT, ..upstream.clone() };
@@ -90,15 +96,32 @@ pub(super) async fn open(
                 },
             );
             tokio::spawn(tell_of(store.clone(), bucket.clone()));
-            let registry = Arc::new(store.registry());
-            let policies = Arc::new(store.clone());
-            let aging = store.clone();
-            let check = check(move || {
-                let store = store.clone();
-                async move { store.check().await }
-            });
-            Ok(Stores::new(policies, registry, check, Box::new(move || aging.staleness())))
+            let age = S3Store::staleness;
+            Ok(Stores::new(store.clone(), store.registry(), |store| async move { store.check().await }, age))
         }
+        #[cfg(feature = "etcd")]
+        StoreUrl::Etcd(etcd) => {
+            let store = EtcdStore::open(EtcdStoreSettings {
+                endpoints: etcd.endpoints.clone(),
+                prefix: etcd.prefix.clone(),
+                tls: etcd.tls.as_ref().map(|tls| EtcdTls {
+                    ca_file: tls.ca_file.clone(),
+                    client: tls.client.as_ref().map(|files| (files.cert.clone(), files.key.clone())),
+                }),
+                user: etcd.user.clone(),
+                max_staleness: settings.max_staleness,
+            })
+            .await;
+            if let Err(error) = store.check().await {
+                tracing::warn!(%error, "serving begins all the same, and answers 503 until the policies can be read");
+            }
+            let opened = Instant::now();
+            let age = move |store: &EtcdStore| store.age().unwrap_or_else(|| opened.elapsed());
+            Ok(Stores::new(store.clone(), store.registry(), |store| async move { store.check().await }, age))
+        }
+        // `config` says so before, and where.
+        #[cfg(not(feature = "etcd"))]
+        StoreUrl::Etcd(_) => Err(ServeError::NotBuilt { feature: "etcd" }),
     }
 }
 

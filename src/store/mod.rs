@@ -1,8 +1,12 @@
 //! Where policies and public access blocks live: [`PolicyStore`], its records and its implementations.
 
+#[cfg(feature = "etcd")]
+pub mod etcd;
 pub mod freeze;
 pub mod memory;
 pub mod metered;
+#[cfg(feature = "proxy")]
+mod record;
 #[cfg(feature = "proxy")]
 pub mod redb;
 mod registry;
@@ -11,6 +15,8 @@ pub mod s3;
 #[cfg(feature = "proxy")]
 mod switches;
 
+#[cfg(feature = "etcd")]
+pub use etcd::EtcdStore;
 pub use memory::MemoryStore;
 pub use metered::Metered;
 #[cfg(feature = "proxy")]

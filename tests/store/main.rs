@@ -5,6 +5,7 @@
 //! - `replicas`: what holds of two stores in one place. For whatever several processes share.
 //! - `redb`: the store in a file.
 //! - `s3`: the store in objects: in the embedded object store, in Garage and in moto (`peers`).
+//! - `etcd`: the store in etcd, a real one.
 //!
 //! Each is given the place as a function that opens it. The kill test has a file of its own, `store_kill.rs`: it starts
 //! itself as a second process.
@@ -14,6 +15,8 @@
 #[cfg(feature = "proxy")]
 mod again;
 mod at_once;
+#[cfg(feature = "etcd")]
+mod etcd;
 #[cfg(feature = "proxy")]
 #[allow(dead_code, clippy::panic, reason = "the end-to-end tests' own, of which not all is needed here")]
 mod peers;

@@ -129,7 +129,8 @@ level = "warn"
     }
 }
 
-fn identities() -> String {
+/// The owner and a user, as `identities.toml` has them.
+pub fn identities() -> String {
     format!(
         r#"[[account]]
 id = "{ACCOUNT}"

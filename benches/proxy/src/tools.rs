@@ -77,7 +77,11 @@ pub fn build_portcullis(release: bool) -> io::Result<PathBuf> {
     Ok(target.join(if release { "release" } else { "debug" }).join("portcullis"))
 }
 
-fn debian(program: &str, package: &str) -> io::Result<PathBuf> {
+/// A program of Debian's, installed where it is missing.
+///
+/// # Errors
+/// Where it cannot be had.
+pub fn debian(program: &str, package: &str) -> io::Result<PathBuf> {
     if let Some(found) = on_path(program) {
         return Ok(found);
     }

@@ -18,10 +18,10 @@ use ::redb::{
 };
 
 use super::index::{Block, Index, Known, Lookup, State};
-use super::record::{self, Damage};
 use crate::policy::{AccountId, Policy};
 use crate::s3::address::BucketName;
 use crate::s3::public_access_block::PublicAccessBlock;
+use crate::store::record::{self, Damage};
 use crate::store::{PolicyRecord, REVISIONS_KEPT, Revision, StoreError};
 
 /// Bucket -> its newest revision.

@@ -2,14 +2,13 @@
 //!
 //! The file is a [redb] database. A write is acknowledged once the transaction that holds it is flushed; writes that
 //! come in while one is being flushed share the next (`writer`). A record carries its own check, so that a damaged one is
-//! found and costs its bucket alone (`record`). Policies in force are compiled when first asked for and kept in memory,
+//! found and costs its bucket alone (`store/record`). Policies in force are compiled when first asked for and kept in memory,
 //! public access blocks always are (`index`); only this process may have the file open, so memory and file cannot differ.
 //!
 //! [redb]: https://docs.rs/redb
 
 mod file;
 mod index;
-mod record;
 mod registry;
 mod writer;
 
@@ -22,7 +21,7 @@ use bytes::Bytes;
 use self::file::{Fault, StoreFile};
 use self::index::{Block, Lookup, State};
 use self::writer::{Action, Restored, Writer};
-use super::{BoxFuture, Change, Contents, InForce, PolicyRecord, PolicyStore, Revision, StoreError};
+use super::{BoxFuture, Change, Contents, InForce, PolicyRecord, PolicyStore, Revision, StoreError, record};
 use crate::policy::Policy;
 use crate::s3::address::BucketName;
 use crate::s3::public_access_block::PublicAccessBlock;

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::file::{BLOCKS, Fault, HEADS, LAST_REVISION, META, OWNERS, OpenError, REVISIONS, StoreFile};
-use super::record::{self, Head, Place};
 use crate::policy::{AccountId, Policy};
 use crate::s3::address::BucketName;
 use crate::s3::public_access_block::PublicAccessBlock;
+use crate::store::record::{self, Head, Place};
 use crate::store::{Change, Contents, PastRevision, PolicyRecord, REVISIONS_KEPT, StoreError};
 
 /// How many changes may share a flush, and how many may wait for the next before callers wait to hand theirs in.

@@ -1,10 +1,9 @@
-//! How a record lies in the file, and whether it is still what was written.
+//! How a record lies where it is kept, in a file or in etcd, and whether it is still what was written.
 //!
 //! `version (1 byte) | SHA-256 (32) | header length (4, little endian) | header (JSON) | document (the rest, as sent)`
 //!
-//! The hash covers the record's place in the file (table, bucket, revision) and all that follows it, so that a record
-//! which was altered, cut off or moved to another key is found out. It is no protection against somebody who may write
-//! the file.
+//! The hash covers the record's place (table, bucket, revision) and all that follows it, so that a record which was
+//! altered, cut off or moved to another key is found out. It is no protection against somebody who may write there.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -31,6 +30,9 @@ pub(super) enum Place<'a> {
     Head(&'a BucketName),
     /// A revision of a bucket's policy.
     Revision(&'a BucketName, u64),
+    /// A revision of a bucket's policy whose number stands in its header, since its key does not tell it.
+    #[cfg(feature = "etcd")]
+    Numbered(&'a BucketName),
     /// A bucket's creator.
     Owner(&'a BucketName),
     /// A bucket's public access block.
@@ -53,6 +55,15 @@ struct RevisionHeader {
     at: SystemTime,
     by: String,
     request_id: String,
+}
+
+/// The same with the revision's number.
+#[cfg(feature = "etcd")]
+#[derive(Serialize, Deserialize)]
+struct NumberedHeader {
+    revision: u64,
+    #[serde(flatten)]
+    rest: RevisionHeader,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,6 +104,16 @@ pub(super) fn revision_header(change: &Change, document: bool) -> Result<Vec<u8>
     serde_json::to_vec(&RevisionHeader { document, at, by, request_id }).map_err(not_written)
 }
 
+/// The whole record of a revision whose key does not tell its number.
+#[cfg(feature = "etcd")]
+pub(super) fn seal_numbered(bucket: &BucketName, revision: &Revision) -> Result<Vec<u8>, StoreError> {
+    let Revision { revision, document, change } = revision;
+    let Change { at, by, request_id } = change.clone();
+    let rest = RevisionHeader { document: document.is_some(), at, by, request_id };
+    let header = serde_json::to_vec(&NumberedHeader { revision: *revision, rest }).map_err(not_written)?;
+    Ok(seal(Place::Numbered(bucket), &header, document.as_deref().unwrap_or_default()))
+}
+
 pub(super) fn block_header(block: Option<PublicAccessBlock>, change: &Change) -> Result<Vec<u8>, StoreError> {
     let Change { at, by, request_id } = change.clone();
     serde_json::to_vec(&BlockHeader { block: block.map(Switches::from), at, by, request_id }).map_err(not_written)
@@ -129,9 +150,20 @@ pub(super) fn read_head(bucket: &BucketName, record: &[u8]) -> Result<Head, Dama
 
 pub(super) fn read_revision(bucket: &BucketName, revision: u64, record: &[u8]) -> Result<Revision, Damage> {
     let (header, document) = open(Place::Revision(bucket, revision), record)?;
-    let header: RevisionHeader = serde_json::from_slice(header)?;
-    let change = Change { at: header.at, by: header.by, request_id: header.request_id };
-    Ok(Revision { revision, document: header.document.then(|| Bytes::copy_from_slice(document)), change })
+    Ok(revision_of(revision, serde_json::from_slice(header)?, document))
+}
+
+#[cfg(feature = "etcd")]
+pub(super) fn read_numbered(bucket: &BucketName, record: &[u8]) -> Result<Revision, Damage> {
+    let (header, document) = open(Place::Numbered(bucket), record)?;
+    let NumberedHeader { revision, rest } = serde_json::from_slice(header)?;
+    Ok(revision_of(revision, rest, document))
+}
+
+fn revision_of(revision: u64, header: RevisionHeader, document: &[u8]) -> Revision {
+    let RevisionHeader { document: has_document, at, by, request_id } = header;
+    let document = has_document.then(|| Bytes::copy_from_slice(document));
+    Revision { revision, document, change: Change { at, by, request_id } }
 }
 
 pub(super) fn read_owner(bucket: &BucketName, record: &[u8]) -> Result<AccountId, Damage> {
@@ -167,6 +199,8 @@ fn hash(place: Place<'_>, parts: &[&[u8]]) -> [u8; HASH] {
     let (table, bucket, revision) = match place {
         Place::Head(bucket) => (b'h', bucket, 0),
         Place::Revision(bucket, revision) => (b'r', bucket, revision),
+        #[cfg(feature = "etcd")]
+        Place::Numbered(bucket) => (b'n', bucket, 0),
         Place::Owner(bucket) => (b'o', bucket, 0),
         Place::Block(bucket) => (b'b', bucket, 0),
     };
@@ -215,6 +249,22 @@ mod tests {
         let header = revision_header(&change(), false).unwrap();
         let record = seal(Place::Revision(&bucket("photos"), 8), &header, b"");
         assert_eq!(read_revision(&bucket("photos"), 8, &record).unwrap().document, None);
+    }
+
+    #[cfg(feature = "etcd")]
+    #[test]
+    fn a_numbered_revision_comes_back_with_its_number_and_passes_for_no_other() {
+        let name = bucket("photos");
+        for document in [None, Some(Bytes::new()), Some(Bytes::from_static(b"{\"a\":\"\xff\n\"}"))] {
+            let revision = Revision { revision: 7, document, change: change() };
+            let record = seal_numbered(&name, &revision).unwrap();
+            assert_eq!(read_numbered(&name, &record), Ok(revision));
+            assert!(read_numbered(&bucket("photos2"), &record).is_err(), "another bucket");
+            assert!(read_revision(&name, 7, &record).is_err(), "another table");
+            for at in 0..record.len() {
+                assert!(read_numbered(&name, &record[..at]).is_err(), "cut off after {at}");
+            }
+        }
     }
 
     #[test]

@@ -1,0 +1,134 @@
+//! A real etcd: Debian's, installed where it is missing.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use portcullis::store::EtcdStore;
+use portcullis::store::etcd::EtcdStoreSettings;
+use tempfile::TempDir;
+
+use super::cache::{must_run, with_lock};
+use super::process::{Server, free_address, http_status};
+
+/// One member that is all of its cluster, with a directory of its own.
+pub(crate) struct Etcd {
+    process: Option<Server>,
+    directory: TempDir,
+    address: SocketAddr,
+    peer: SocketAddr,
+    health: SocketAddr,
+    scheme: &'static str,
+    flags: Vec<String>,
+}
+
+impl Etcd {
+    pub(crate) fn start() -> Self {
+        Self::start_with("http", Vec::new())
+    }
+
+    /// Clients come by `scheme`, and the process gets more flags.
+    pub(crate) fn start_with(scheme: &'static str, flags: Vec<String>) -> Self {
+        let mut etcd = Self::prepared(scheme, flags);
+        etcd.start_again();
+        etcd
+    }
+
+    /// One that does not run yet.
+    pub(crate) fn prepared(scheme: &'static str, flags: Vec<String>) -> Self {
+        Self {
+            process: None,
+            directory: tempfile::tempdir().unwrap(),
+            address: free_address(),
+            peer: free_address(),
+            health: free_address(),
+            scheme,
+            flags,
+        }
+    }
+
+    /// Starts it with the data and the addresses it had.
+    pub(crate) fn start_again(&mut self) {
+        let Self { directory, address, peer, health, scheme, flags, .. } = self;
+        let mut command = Command::new(program());
+        let (clients, peer, health) =
+            (format!("{scheme}://{address}"), format!("http://{peer}"), format!("http://{health}"));
+        command.args(["--name", "one", "--log-level", "error", "--logger", "zap"]);
+        command.arg("--data-dir").arg(directory.path().join("data"));
+        command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
+        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+        command.args(["--initial-cluster", &format!("one={peer}"), "--listen-metrics-urls", &health]);
+        command.args(flags);
+        let health = self.health;
+        let process = Server::start("etcd", self.directory.path(), &mut command);
+        self.process = Some(process.ready_when(|_| http_status(health, "/health") == Some(200)));
+    }
+
+    /// As a crash would.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Forgets all data.
+    pub(crate) fn wipe(&mut self) {
+        assert!(self.process.is_none(), "it runs");
+        std::fs::remove_dir_all(self.directory.path().join("data")).unwrap();
+    }
+
+    /// Holds it, as a machine that hangs would: connections stay, and nobody answers.
+    pub(crate) fn hold(&self) {
+        self.process.as_ref().unwrap().signal("STOP");
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.process.as_ref().unwrap().signal("CONT");
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its own client.
+    pub(crate) async fn client(&self) -> etcd_client::Client {
+        etcd_client::Client::connect([self.address.to_string()], None).await.unwrap()
+    }
+
+    /// How a store of it is opened.
+    pub(crate) fn settings(&self, prefix: &str) -> EtcdStoreSettings {
+        EtcdStoreSettings {
+            endpoints: vec![self.address.to_string()],
+            prefix: prefix.to_owned(),
+            tls: None,
+            user: None,
+            max_staleness: Duration::from_secs(30),
+        }
+    }
+
+    pub(crate) async fn open(&self, prefix: &str) -> EtcdStore {
+        let store = EtcdStore::open(self.settings(prefix)).await;
+        store.check().await.unwrap();
+        store
+    }
+}
+
+fn program() -> PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let find = || {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).map(|directory| directory.join("etcd")).find(|file| file.is_file())
+    };
+    let install = || {
+        with_lock("etcd", || {
+            if find().is_none() {
+                let mut install = Command::new("apt-get");
+                install.args(["-o", "DPkg::Lock::Timeout=300", "install", "-y", "--no-install-recommends"]);
+                install.arg("etcd-server").env("DEBIAN_FRONTEND", "noninteractive");
+                must_run(&mut install, "these tests need etcd, Debian's package etcd-server");
+            }
+        });
+        find().expect("etcd-server was installed, and there is no etcd")
+    };
+    PROGRAM.get_or_init(|| find().unwrap_or_else(install)).clone()
+}
