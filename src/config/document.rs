@@ -224,7 +224,13 @@ const TOGETHER: [(&str, &str); 16] = [
 
 /// What a change of the key takes.
 fn change(entry: &Entry) -> &'static str {
-    let path = TOGETHER.iter().find(|(path, _)| *path == entry.path).map_or(entry.path.as_str(), |(_, with)| with);
+    let together = TOGETHER.iter().find(|(path, _)| *path == entry.path);
+    let path = match together {
+        Some((_, with)) => with,
+        // A place for policies is one thing, and some keys are for one kind of place alone.
+        None if entry.section == "store" => "store.url",
+        None => entry.path.as_str(),
+    };
     let entries = entries();
     let entry = entries.iter().find(|entry| entry.path == path).unwrap();
     let before = with_all_keys();
