@@ -2,8 +2,8 @@
 //!
 //! The path and the query keep their bytes: they are taken over as `http` parsed them and never pass a URL library.
 //! Bodies stream, trailers included, so memory does not depend on their size. Of the interim answers `100 Continue`
-//! decides when the client's body is asked for (`upload.rs`); the others are dropped, as a proxy may
-//! (RFC 9110, section 15.2). A trailer is only passed if `Trailer` announced it, which hyper wants.
+//! decides when the client's body is asked for (`http1/upload.rs`); the others are dropped, as a proxy may
+//! (RFC 9110, section 15.2). A trailer is only passed if `Trailer` announced it, as hyper has it towards clients.
 //!
 //! What the store does wrong becomes an answer here, and nowhere else: no connection `503`, silence `504`, nonsense
 //! `502`. What the *client's* body does wrong is an error, for whoever read that body to explain.
@@ -14,18 +14,18 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT, HOST};
+use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::Body;
-use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::credentials::UpstreamCredentials;
@@ -33,11 +33,9 @@ use super::dispatch::{Answer, Dispatcher, Unanswered};
 use super::download::ResponseBody;
 use super::endpoint::Endpoint;
 use super::endpoints::Endpoints;
-use super::flow::{Flow, Gate};
 use super::headers;
 use super::respond::error_response;
 use super::sign::{SignError, Signer, anonymous_target, unsign_body, unsign_headers, unsigned_target};
-use super::upload::Upload;
 use crate::layer::BoxError;
 use crate::meters;
 use crate::s3::error::{ErrorCode, S3Error};
@@ -62,15 +60,13 @@ pub struct ClientSettings {
 
 /// A tower service whose answers are the object store's.
 pub struct UpstreamClient<B> {
-    dispatcher: Dispatcher<B>,
-    shared: Arc<ClientSettings>,
+    shared: Arc<Shared>,
+    bodies: PhantomData<fn(B)>,
 }
 
-/// A request as it goes up, and what its parts know of each other.
-struct Exchange<B> {
-    request: Request<Upload<B>>,
-    manner: Manner,
-    flow: Option<Arc<Flow>>,
+struct Shared {
+    dispatcher: Dispatcher,
+    settings: ClientSettings,
 }
 
 /// What an endpoint has to say about a request that is to go there.
@@ -87,7 +83,7 @@ enum Manner {
 /// The request's own body failed: the client went away, or its body was not what it should have been. The cause is
 /// among the [sources](std::error::Error::source).
 #[derive(Debug)]
-pub struct RequestBodyFailed(hyper::Error);
+pub struct RequestBodyFailed(BoxError);
 
 impl<B> UpstreamClient<B>
 where
@@ -96,11 +92,14 @@ where
 {
     /// A client with connections of its own, which clones share.
     pub fn new(settings: ClientSettings) -> Self {
-        let dispatcher = Dispatcher::new(settings.endpoints.clone(), settings.max_connections);
-        Self { dispatcher, shared: Arc::new(settings) }
+        let limit = settings.response_header_timeout;
+        let dispatcher = Dispatcher::new(settings.endpoints.clone(), settings.max_connections, limit);
+        Self { shared: Arc::new(Shared { dispatcher, settings }), bodies: PhantomData }
     }
+}
 
-    fn prepare(&self, request: Request<B>) -> Result<Exchange<B>, S3Error> {
+impl ClientSettings {
+    fn prepare<B: Body>(request: Request<B>) -> Result<(Request<B>, Manner), S3Error> {
         if request.method() == Method::CONNECT {
             return Err(S3Error::new(ErrorCode::MethodNotAllowed));
         }
@@ -126,26 +125,12 @@ where
             }
         };
         *request.uri_mut() = origin_form(target)?;
-        let (mut parts, body) = request.into_parts();
-        parts.version = Version::HTTP_11;
+        *request.version_mut() = Version::HTTP_11;
         // The layers' own facts about the request are not the connection's business.
-        parts.extensions.clear();
-        let flow = (!body.is_end_stream())
-            .then(|| Arc::new(Flow::new(if expects_continue(&parts.headers) { Gate::Shut } else { Gate::Open })));
-        let mut request = Request::from_parts(parts, Upload::new(body, flow.clone()));
-        if let Some(flow) = flow.as_ref().filter(|flow| flow.gate() == Gate::Shut) {
-            let flow = Arc::clone(flow);
-            hyper::ext::on_informational(&mut request, move |response| {
-                if response.status() == StatusCode::CONTINUE {
-                    flow.move_gate(Gate::Open);
-                }
-            });
-        }
-        Ok(Exchange { request, manner, flow })
+        request.extensions_mut().clear();
+        Ok((request, manner))
     }
-}
 
-impl ClientSettings {
     /// Makes `request` one for `endpoint`; again, where it was made one for another before and not sent.
     fn address<B>(&self, request: &mut Request<B>, manner: &Manner, endpoint: &Endpoint) -> Result<(), S3Error> {
         match manner {
@@ -220,10 +205,6 @@ fn announce_length<B: Body>(request: &mut Request<B>) {
     }
 }
 
-fn expects_continue(headers: &HeaderMap) -> bool {
-    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-}
-
 impl<B> Service<Request<B>> for UpstreamClient<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -238,131 +219,76 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let resource = request.uri().path_and_query().cloned();
-        match self.prepare(request) {
-            Ok(Exchange { request, manner, flow }) => {
-                let limit = self.shared.response_header_timeout;
-                let (dispatcher, shared) = (self.dispatcher.clone(), Arc::clone(&self.shared));
-                let answer = Box::pin(async move {
-                    dispatcher.send(request, |request, endpoint| shared.address(request, &manner, endpoint)).await
-                });
-                let started = Instant::now();
-                ResponseFuture { kind: Kind::Sent { answer, limit, timer: sleep(limit), started, flow, resource } }
+        let (shared, started) = (Arc::clone(&self.shared), Instant::now());
+        ResponseFuture(Box::pin(async move {
+            let resource = request.uri().path_and_query().cloned();
+            let (request, manner) = match ClientSettings::prepare(request) {
+                Ok(prepared) => prepared,
+                Err(error) => return Ok(own_answer(&error, resource.as_ref())),
+            };
+            let address =
+                |request: &mut Request<B>, endpoint: &Endpoint| shared.settings.address(request, &manner, endpoint);
+            match shared.dispatcher.send(request, address).await {
+                Ok(answer) => {
+                    answer.load.standing().answered(started.elapsed());
+                    Ok(stores_answer(answer))
+                }
+                Err(Unanswered::Body(error)) => Err(RequestBodyFailed(error)),
+                Err(unanswered) => Ok(failure(&unanswered, resource.as_ref())),
             }
-            Err(error) => ResponseFuture { kind: Kind::Refused { error, resource } },
-        }
+        }))
     }
 }
 
 impl<B> Clone for UpstreamClient<B> {
     fn clone(&self) -> Self {
-        Self { dispatcher: self.dispatcher.clone(), shared: Arc::clone(&self.shared) }
+        Self { shared: Arc::clone(&self.shared), bodies: PhantomData }
     }
 }
 
 impl<B> fmt::Debug for UpstreamClient<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UpstreamClient").field("settings", &self.shared).finish_non_exhaustive()
+        f.debug_struct("UpstreamClient").field("settings", &self.shared.settings).finish_non_exhaustive()
     }
 }
 
-pin_project! {
-    /// Resolves to the store's answer, or to ours in its place.
-    pub struct ResponseFuture {
-        #[pin]
-        kind: Kind,
-    }
-}
+/// Resolves to the store's answer, or to ours in its place.
+pub struct ResponseFuture(Pin<Box<dyn Future<Output = Answered> + Send>>);
 
-type Sending = Pin<Box<dyn Future<Output = Result<Answer, Unanswered>> + Send>>;
-
-pin_project! {
-    #[project = KindProj]
-    enum Kind {
-        Sent {
-            answer: Sending,
-            limit: Duration,
-            #[pin]
-            timer: Sleep,
-            started: Instant,
-            // None for a request without a body.
-            flow: Option<Arc<Flow>>,
-            resource: Option<PathAndQuery>,
-        },
-        Refused { error: S3Error, resource: Option<PathAndQuery> },
-    }
-}
+type Answered = Result<Response<ResponseBody>, RequestBodyFailed>;
 
 impl Future for ResponseFuture {
-    type Output = Result<Response<ResponseBody>, RequestBodyFailed>;
+    type Output = Answered;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().kind.project() {
-            KindProj::Refused { error, resource } => Poll::Ready(Ok(own_answer(error, resource.as_ref()))),
-            KindProj::Sent { answer, limit, mut timer, started, flow, resource } => {
-                if let Poll::Ready(result) = answer.as_mut().poll(cx) {
-                    return Poll::Ready(match result {
-                        Ok(answer) => {
-                            answer.load.standing().answered(started.elapsed());
-                            Ok(stores_answer(answer, flow.take()))
-                        }
-                        Err(error) => failure(error, flow.as_deref(), resource.as_ref()),
-                    });
-                }
-                while timer.as_mut().poll(cx).is_ready() {
-                    let waited = match flow {
-                        None => started.elapsed(),
-                        // The client's turn: nothing the store could be blamed for, so the time begins anew.
-                        Some(flow) => flow.waiting_for_store().unwrap_or_default(),
-                    };
-                    if waited >= *limit {
-                        tracing::warn!(?waited, "the object store did not answer in time");
-                        meters::UPSTREAM_ERRORS.counter(&["timeout"]).increment(1);
-                        return Poll::Ready(Ok(own_answer(&ErrorCode::GatewayTimeout.into(), resource.as_ref())));
-                    }
-                    timer.as_mut().reset(Instant::now() + (*limit - waited));
-                }
-                Poll::Pending
-            }
-        }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
+        self.0.as_mut().poll(cx)
     }
 }
 
-fn stores_answer(Answer { response, load }: Answer, flow: Option<Arc<Flow>>) -> Response<ResponseBody> {
-    if let Some(flow) = &flow {
-        flow.answered();
-    }
-    let (mut parts, body) = response.into_parts();
-    headers::prepare_response(&mut parts.headers);
-    // What the store speaks says nothing of what the client does.
-    parts.version = Version::HTTP_11;
-    parts.extensions.clear();
-    Response::from_parts(parts, ResponseBody::streamed(body, load, flow))
+fn stores_answer(Answer { head, body, slot, load }: Answer) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::streamed(body, slot, load));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    headers::prepare_response(response.headers_mut());
+    response
 }
 
-fn failure(
-    error: Unanswered,
-    flow: Option<&Flow>,
-    resource: Option<&PathAndQuery>,
-) -> Result<Response<ResponseBody>, RequestBodyFailed> {
-    let error = match error {
-        Unanswered::Broken(cause) if flow.is_some_and(Flow::has_body_failed) => return Err(RequestBodyFailed(cause)),
+fn failure(unanswered: &Unanswered, resource: Option<&PathAndQuery>) -> Response<ResponseBody> {
+    let (code, reason) = match unanswered {
         // Told where it was found out.
-        Unanswered::Refused(error) => return Ok(own_answer(&error, resource)),
-        error => error,
-    };
-    tracing::warn!(%error, "the object store did not answer");
-    let (code, reason) = match error {
+        Unanswered::Refused(error) => return own_answer(error, resource),
         Unanswered::Unreachable(_) => (ErrorCode::ServiceUnavailable, "unreachable"),
         // The store works and has enough to do, so clients should come back later, and slower: what SDKs make of it.
         Unanswered::Crowded(_) => {
             meters::LIMITED.counter(&["max_connections"]).increment(1);
             (ErrorCode::SlowDown, "crowded")
         }
-        Unanswered::Broken(_) | Unanswered::Refused(_) => (ErrorCode::BadGateway, "broken"),
+        Unanswered::TimedOut(_) => (ErrorCode::GatewayTimeout, "timeout"),
+        Unanswered::Broken(_) | Unanswered::Body(_) => (ErrorCode::BadGateway, "broken"),
     };
+    tracing::warn!(error = %unanswered, "the object store did not answer");
     meters::UPSTREAM_ERRORS.counter(&[reason]).increment(1);
-    Ok(own_answer(&code.into(), resource))
+    own_answer(&code.into(), resource)
 }
 
 fn own_answer(error: &S3Error, resource: Option<&PathAndQuery>) -> Response<ResponseBody> {
@@ -383,6 +309,6 @@ impl fmt::Display for RequestBodyFailed {
 
 impl StdError for RequestBodyFailed {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&self.0)
+        Some(self.0.as_ref())
     }
 }

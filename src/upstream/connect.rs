@@ -18,7 +18,7 @@ use super::endpoint::Endpoint;
 use crate::layer::BoxError;
 
 /// An open connection.
-pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+pub(super) type Stream = TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>;
 
 /// Makes connections.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ impl Connector {
             https.call(uri).await
         });
         match connected.await {
-            Ok(Ok(stream)) => Ok(stream),
+            Ok(Ok(stream)) => Ok(TokioIo::new(stream)),
             Ok(Err(error)) => Err(failed(Cause::Failed(error))),
             Err(_) => Err(failed(Cause::TimedOut(self.limit))),
         }

@@ -4,36 +4,37 @@
 //! nothing of its body asked for: because there was no connection, or because the one it was for ended first. Whatever
 //! happens later is told to the client, who alone knows whether the request may be repeated.
 
-use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use http_body::Body;
-use hyper::body::Incoming;
 
 use super::balance::Load;
-use super::connect::{Chain, ConnectError};
+use super::connect::ConnectError;
 use super::endpoint::Endpoint;
 use super::endpoints::Endpoints;
-use super::pool::{Connection, Pool, Slot};
-use super::upload::Upload;
+use super::http1::response::ResponseHead;
+use super::http1::{Broken, Connection, Exchange, Failure, Incoming};
+use super::pool::{Pool, Slot};
 use crate::layer::BoxError;
 use crate::s3::error::S3Error;
 
-/// Sends requests. Clones share their connections.
-pub(super) struct Dispatcher<B> {
+/// Sends requests.
+pub(super) struct Dispatcher {
     endpoints: Endpoints,
     /// One for each endpoint, in the same order.
-    pools: Arc<[Pool<B>]>,
+    pools: Box<[Pool]>,
+    response_header_timeout: Duration,
 }
 
-/// A store's answer, and the load that it is until its body has been read.
+/// A store's answer, and what it takes until its body has been read.
 #[derive(Debug)]
 pub(super) struct Answer {
-    pub(super) response: Response<Incoming>,
+    pub(super) head: ResponseHead,
+    pub(super) body: Incoming,
+    pub(super) slot: Slot,
     pub(super) load: Load,
 }
 
@@ -46,19 +47,19 @@ pub(super) enum Unanswered {
     Crowded(Duration),
     /// The request cannot be made one for an endpoint.
     Refused(S3Error),
-    /// The connection ended before the answer came, or the request's body before its time.
-    Broken(hyper::Error),
+    /// The connection ended before the answer came.
+    Broken(Broken),
+    /// The store said nothing for so long.
+    TimedOut(Duration),
+    /// The request's own body failed.
+    Body(BoxError),
 }
 
-impl<B> Dispatcher<B>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    /// With at most so many connections at once to each endpoint.
-    pub(super) fn new(endpoints: Endpoints, max_connections: Option<usize>) -> Self {
+impl Dispatcher {
+    /// With at most so many connections at once to each endpoint, which may take so long to begin an answer.
+    pub(super) fn new(endpoints: Endpoints, max_connections: Option<usize>, response_header_timeout: Duration) -> Self {
         let pools = (0..endpoints.len()).map(|_| Pool::new(max_connections)).collect();
-        Self { endpoints, pools }
+        Self { endpoints, pools, response_header_timeout }
     }
 
     /// Sends `request`, which `address` makes one for the endpoint that was found: once for each that is tried, the
@@ -66,11 +67,15 @@ where
     ///
     /// # Errors
     /// [`Unanswered`].
-    pub(super) async fn send(
+    pub(super) async fn send<B>(
         &self,
-        mut request: Request<Upload<B>>,
-        address: impl Fn(&mut Request<Upload<B>>, &Endpoint) -> Result<(), S3Error>,
-    ) -> Result<Answer, Unanswered> {
+        mut request: Request<B>,
+        address: impl Fn(&mut Request<B>, &Endpoint) -> Result<(), S3Error>,
+    ) -> Result<Answer, Unanswered>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
         let mut last = Unanswered::Unreachable(None);
         for load in self.endpoints.attempts() {
             // INVARIANT: there is one for each endpoint.
@@ -79,33 +84,33 @@ where
             let mut is_addressed = false;
             loop {
                 let slot = pool.slot(limit).await.ok_or(Unanswered::Crowded(limit))?;
-                let mut connection = match self.connection(slot, &load).await {
+                let connection = match self.connection(&slot, &load).await {
                     Ok(connection) => connection,
-                    Err(unanswered) => {
-                        last = unanswered;
+                    Err(error) => {
+                        last = Unanswered::Unreachable(Some(error));
                         break;
                     }
                 };
                 if !is_addressed {
                     if let Err(error) = address(&mut request, load.endpoint()) {
-                        connection.give_back();
+                        slot.give_back(connection);
                         return Err(Unanswered::Refused(error));
                     }
                     is_addressed = true;
                 }
-                let mut error = match connection.send(request).await {
-                    Ok(response) => {
-                        connection.give_back();
-                        return Ok(Answer { response, load });
+                let is_reused = connection.is_reused();
+                match Exchange::new(connection, request).answer(self.response_header_timeout).await {
+                    Ok((head, body)) => return Ok(Answer { head, body, slot, load }),
+                    Err(Failure::Unsent(unsent, broken)) => {
+                        request = *unsent;
+                        last = Unanswered::Broken(broken);
                     }
-                    Err(error) => error,
-                };
-                let unsent = error.take_message();
-                last = Unanswered::Broken(error.into_error());
-                let Some(unsent) = unsent else { return Err(last) };
-                request = unsent;
+                    Err(Failure::Broken(broken)) => return Err(Unanswered::Broken(broken)),
+                    Err(Failure::Body(error)) => return Err(Unanswered::Body(error)),
+                    Err(Failure::TimedOut(limit)) => return Err(Unanswered::TimedOut(limit)),
+                }
                 // An endpoint that closes even a new connection is none to insist on.
-                if !connection.is_reused() {
+                if !is_reused {
                     break;
                 }
             }
@@ -113,21 +118,11 @@ where
         Err(last)
     }
 
-    async fn connection(&self, slot: Slot<B>, load: &Load) -> Result<Connection<B>, Unanswered> {
+    async fn connection(&self, slot: &Slot, load: &Load) -> Result<Box<Connection>, ConnectError> {
         match slot.idle() {
-            Ok(connection) => Ok(connection),
-            Err(slot) => {
-                let stream = self.endpoints.connect(load).await;
-                let stream = stream.map_err(|error| Unanswered::Unreachable(Some(error)))?;
-                slot.open(stream).await.map_err(Unanswered::Broken)
-            }
+            Some(connection) => Ok(connection),
+            None => Ok(slot.open(self.endpoints.connect(load).await?)),
         }
-    }
-}
-
-impl<B> Clone for Dispatcher<B> {
-    fn clone(&self) -> Self {
-        Self { endpoints: self.endpoints.clone(), pools: Arc::clone(&self.pools) }
     }
 }
 
@@ -140,7 +135,9 @@ impl fmt::Display for Unanswered {
                 write!(f, "all connections that `upstream.max_connections` allows were busy for {limit:?}")
             }
             Self::Refused(error) => error.fmt(f),
-            Self::Broken(error) => Chain(error as &dyn StdError).fmt(f),
+            Self::Broken(broken) => broken.fmt(f),
+            Self::TimedOut(limit) => write!(f, "it said nothing for {limit:?}"),
+            Self::Body(error) => write!(f, "the request's body failed: {error}"),
         }
     }
 }

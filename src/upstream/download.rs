@@ -1,16 +1,16 @@
 //! An answer's body on its way to the client.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
 
 use super::balance::Load;
-use super::flow::{Flow, Gate};
+use super::http1::{Broken, Incoming};
+use super::pool::Slot;
+use crate::layer::BoxError;
 
 /// The body of an answer: the store's as it comes, or one of ours.
 #[derive(Debug)]
@@ -18,29 +18,35 @@ pub struct ResponseBody(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Streamed { body: Incoming, exchange: Exchange },
+    // On the heap, since it passes through many hands on its way.
+    Streamed(Box<Download>),
     Own(Full<Bytes>),
 }
 
-/// Ends the request's body when the answer has ended, or when nobody wants it any more; until then it is a load for the
-/// endpoint.
-#[derive(Debug, Default)]
-struct Exchange {
-    flow: Option<Arc<Flow>>,
-    _load: Option<Load>,
+/// A load for the endpoint until it has ended, or nobody wants it any more; then the connection is for the next request.
+#[derive(Debug)]
+struct Download {
+    body: Incoming,
+    held: Option<(Slot, Load)>,
 }
 
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        if let Some(flow) = &self.flow {
-            flow.move_gate(Gate::Over);
+impl Download {
+    fn release(&mut self) {
+        if let Some((slot, _load)) = self.held.take()
+            && let Some(connection) = self.body.take_connection()
+        {
+            slot.give_back(connection);
         }
     }
 }
 
 impl ResponseBody {
-    pub(super) fn streamed(body: Incoming, load: Load, flow: Option<Arc<Flow>>) -> Self {
-        Self(Kind::Streamed { body, exchange: Exchange { flow, _load: Some(load) } })
+    pub(super) fn streamed(body: Incoming, slot: Slot, load: Load) -> Self {
+        let mut download = Box::new(Download { body, held: Some((slot, load)) });
+        if download.body.is_end_stream() {
+            download.release();
+        }
+        Self(Kind::Streamed(download))
     }
 
     pub(crate) fn own(body: Full<Bytes>) -> Self {
@@ -50,16 +56,16 @@ impl ResponseBody {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
-            Kind::Streamed { body, exchange } => {
-                let frame = ready!(Pin::new(body).poll_frame(cx));
-                if frame.is_none() {
-                    drop(std::mem::take(exchange));
+            Kind::Streamed(download) => {
+                let frame = ready!(Pin::new(&mut download.body).poll_frame(cx));
+                if download.body.is_end_stream() {
+                    download.release();
                 }
-                Poll::Ready(frame)
+                Poll::Ready(frame.map(|frame| frame.map_err(Broken::into)))
             }
             Kind::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
         }
@@ -67,14 +73,14 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Streamed { body, .. } => body.is_end_stream(),
+            Kind::Streamed(download) => download.body.is_end_stream(),
             Kind::Own(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Streamed { body, .. } => body.size_hint(),
+            Kind::Streamed(download) => download.body.size_hint(),
             Kind::Own(body) => body.size_hint(),
         }
     }

@@ -12,8 +12,8 @@ pub mod embedded;
 pub mod endpoint;
 pub mod endpoints;
 mod facts;
-mod flow;
 mod headers;
+pub mod http1;
 mod objects;
 mod pool;
 pub mod post_form;
@@ -21,7 +21,6 @@ mod question;
 pub mod respond;
 mod sign;
 mod tls;
-mod upload;
 
 pub use client::{ClientSettings, RequestBodyFailed, ResponseFuture, UpstreamClient};
 pub use control::{ControlClient, ControlSettings};

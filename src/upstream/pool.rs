@@ -1,21 +1,15 @@
 //! The connections to one endpoint: kept while they are idle, and never more at once than allowed.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{self, SendRequest};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::connect::Stream;
-use super::upload::Upload;
-use crate::layer::BoxError;
+use super::http1::Connection;
 
 /// A connection that was idle for longer is not used again. Shorter than the five seconds after which Node's HTTP
 /// server, the most hasty of those stores are built on, closes one: a request that meets a closing connection is lost,
@@ -27,44 +21,40 @@ pub(super) const POOL_IDLE: Duration = Duration::from_secs(4);
 pub(super) const MAX_IDLE: usize = 256;
 
 /// The connections to one endpoint. Clones share them.
-pub(super) struct Pool<B> {
-    idle: Arc<Mutex<Idle<B>>>,
+#[derive(Clone)]
+pub(super) struct Pool {
+    idle: Arc<Mutex<Idle>>,
     /// One permit for each connection that a request holds. An idle one needs none, and still there are never more open
     /// than permits: one is opened by a holder of a permit alone, and only when none is idle.
     room: Option<Arc<Semaphore>>,
 }
 
-struct Idle<B> {
+struct Idle {
     /// The one that was used last is at the end.
-    connections: VecDeque<Rested<B>>,
+    connections: VecDeque<Rested>,
     most: usize,
     /// Somebody closes what is idle for too long.
     is_swept: bool,
 }
 
-struct Rested<B> {
-    sender: SendRequest<Upload<B>>,
+struct Rested {
+    connection: Box<Connection>,
     since: Instant,
 }
 
 /// The right to one connection.
-pub(super) struct Slot<B> {
-    pool: Pool<B>,
+pub(super) struct Slot {
+    pool: Pool,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A connection for one request at a time. Closed when dropped, unless it is [given back](Self::give_back).
-pub(super) struct Connection<B> {
-    sender: SendRequest<Upload<B>>,
-    is_reused: bool,
-    slot: Slot<B>,
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Slot")
+    }
 }
 
-impl<B> Pool<B>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl Pool {
     /// At most `max_connections` at once; `None` for as many as there are requests.
     pub(super) fn new(max_connections: Option<usize>) -> Self {
         let idle = Idle { connections: VecDeque::new(), most: MAX_IDLE, is_swept: false };
@@ -73,7 +63,7 @@ where
     }
 
     /// The right to a connection; `None` if there was none in `limit`. Who waits longest is next.
-    pub(super) async fn slot(&self, limit: Duration) -> Option<Slot<B>> {
+    pub(super) async fn slot(&self, limit: Duration) -> Option<Slot> {
         let permit = match &self.room {
             None => None,
             Some(room) => match Arc::clone(room).try_acquire_owned() {
@@ -84,100 +74,53 @@ where
         Some(Slot { pool: self.clone(), _permit: permit })
     }
 
-    fn take(&self) -> Option<SendRequest<Upload<B>>> {
+    fn take(&self) -> Option<Box<Connection>> {
         let mut idle = lock(&self.idle);
         loop {
-            let Rested { sender, since } = idle.connections.pop_back()?;
-            if sender.is_ready() && since.elapsed() < POOL_IDLE {
-                return Some(sender);
+            let Rested { mut connection, since } = idle.connections.pop_back()?;
+            if since.elapsed() < POOL_IDLE && connection.is_quiet() {
+                return Some(connection);
             }
         }
     }
 
-    fn put(&self, sender: SendRequest<Upload<B>>) {
+    fn put(&self, connection: Box<Connection>) {
         let mut idle = lock(&self.idle);
         if idle.connections.len() >= idle.most {
             idle.connections.pop_front();
         }
-        idle.connections.push_back(Rested { sender, since: Instant::now() });
+        idle.connections.push_back(Rested { connection, since: Instant::now() });
         if !std::mem::replace(&mut idle.is_swept, true) {
             tokio::spawn(sweep(Arc::downgrade(&self.idle)));
         }
     }
 }
 
-impl<B> Slot<B>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    /// An idle connection; the slot comes back where there is none.
-    pub(super) fn idle(self) -> Result<Connection<B>, Self> {
-        match self.pool.take() {
-            Some(sender) => Ok(Connection { sender, is_reused: true, slot: self }),
-            None => Err(self),
-        }
+impl Slot {
+    /// An idle connection, where there is one.
+    pub(super) fn idle(&self) -> Option<Box<Connection>> {
+        self.pool.take()
     }
 
     /// A connection on this new stream.
-    ///
-    /// # Errors
-    /// Whatever hyper says; nothing has been sent by then.
-    pub(super) async fn open(self, stream: Stream) -> Result<Connection<B>, hyper::Error> {
-        let (sender, connection) = http1::handshake(stream).await?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to the object store ended");
-            }
-        });
-        Ok(Connection { sender, is_reused: false, slot: self })
-    }
-}
-
-impl<B> Connection<B>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
-    /// Whether it has carried a request before, so that the store may have closed it by now, as it may an idle one.
-    pub(super) fn is_reused(&self) -> bool {
-        self.is_reused
+    pub(super) fn open(&self, stream: Stream) -> Box<Connection> {
+        Box::new(Connection::new(stream))
     }
 
-    /// Sends a request, and waits for the answer's head.
-    ///
-    /// # Errors
-    /// With the request in it where the connection ended before anything of it was sent or asked of its body.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<Upload<B>>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Upload<B>>>> {
-        self.sender.try_send_request(request).await
-    }
-
-    /// Keeps the connection for the next request, as soon as both bodies of this one are over.
-    pub(super) fn give_back(mut self) {
-        if self.sender.is_ready() {
-            self.slot.pool.put(self.sender);
-        } else if !self.sender.is_closed() {
-            tokio::spawn(async move {
-                if self.sender.ready().await.is_ok() {
-                    self.slot.pool.put(self.sender);
-                }
-                // Not before: who waits for the permit takes the connection.
-                drop(self.slot);
-            });
-        }
+    /// Keeps the connection for the next request.
+    pub(super) fn give_back(self, connection: Box<Connection>) {
+        // The permit goes after it: who waits for that takes the connection.
+        self.pool.put(connection);
     }
 }
 
 /// Closes connections when their time is over, until none is left.
-async fn sweep<B>(idle: Weak<Mutex<Idle<B>>>) {
+async fn sweep(idle: Weak<Mutex<Idle>>) {
     loop {
         sleep(POOL_IDLE).await;
         let Some(idle) = idle.upgrade() else { return };
         let mut idle = lock(&idle);
-        idle.connections.retain(|rested| !rested.sender.is_closed() && rested.since.elapsed() < POOL_IDLE);
+        idle.connections.retain_mut(|rested| rested.since.elapsed() < POOL_IDLE && rested.connection.is_quiet());
         if idle.connections.is_empty() {
             idle.connections.shrink_to_fit();
             idle.is_swept = false;
@@ -186,19 +129,12 @@ async fn sweep<B>(idle: Weak<Mutex<Idle<B>>>) {
     }
 }
 
-fn lock<B>(idle: &Mutex<Idle<B>>) -> MutexGuard<'_, Idle<B>> {
+fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl<B> Clone for Pool<B> {
-    fn clone(&self) -> Self {
-        Self { idle: Arc::clone(&self.idle), room: self.room.clone() }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::Full;
     use hyper_rustls::MaybeHttpsStream;
     use hyper_util::rt::TokioIo;
     use tokio::io::AsyncReadExt;
@@ -206,84 +142,101 @@ mod tests {
 
     use super::*;
 
-    type Connections = Pool<Full<Bytes>>;
-
-    /// A new connection, ready for a request, and the store's end of it.
-    async fn open(pool: &Connections, listener: &TcpListener) -> (Connection<Full<Bytes>>, TcpStream) {
+    /// A new connection, and the store's end of it.
+    async fn open(pool: &Pool, listener: &TcpListener) -> (Slot, Box<Connection>, TcpStream) {
         let slot = pool.slot(Duration::from_secs(10)).await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let stores_end = listener.accept().await.unwrap().0;
-        let mut connection = slot.open(MaybeHttpsStream::Http(TokioIo::new(stream))).await.unwrap();
-        connection.sender.ready().await.unwrap();
-        (connection, stores_end)
+        let connection = slot.open(TokioIo::new(MaybeHttpsStream::Http(TokioIo::new(stream))));
+        (slot, connection, stores_end)
     }
 
-    fn idle(pool: &Connections) -> usize {
+    async fn idle(pool: &Pool) -> Option<Box<Connection>> {
+        pool.slot(Duration::ZERO).await.unwrap().idle()
+    }
+
+    fn count(pool: &Pool) -> usize {
         lock(&pool.idle).connections.len()
     }
 
     #[tokio::test]
     async fn no_more_idle_connections_are_kept_than_allowed_and_the_oldest_goes() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let pool = Connections::new(None);
+        let pool = Pool::new(None);
         lock(&pool.idle).most = 2;
         let mut stores_ends = Vec::new();
         let mut opened = Vec::new();
         for _ in 0..3 {
-            let (connection, stores_end) = open(&pool, &listener).await;
-            opened.push(connection);
+            let (slot, connection, stores_end) = open(&pool, &listener).await;
+            opened.push((slot, connection));
             stores_ends.push(stores_end);
         }
-        opened.into_iter().for_each(Connection::give_back);
-        assert_eq!(idle(&pool), 2);
+        opened.into_iter().for_each(|(slot, connection)| slot.give_back(connection));
+        assert_eq!(count(&pool), 2);
         assert_eq!(stores_ends[0].read(&mut [0]).await.unwrap(), 0, "closed");
         for left in [1, 0] {
-            assert!(pool.slot(Duration::ZERO).await.unwrap().idle().is_ok_and(|connection| connection.is_reused()));
-            assert_eq!(idle(&pool), left);
+            assert!(idle(&pool).await.is_some());
+            assert_eq!(count(&pool), left);
         }
-        assert!(pool.slot(Duration::ZERO).await.unwrap().idle().is_err());
+        assert!(idle(&pool).await.is_none());
     }
 
     #[tokio::test]
     async fn a_connection_that_was_idle_for_long_is_not_used_again() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let pool = Connections::new(None);
-        let (connection, _stores_end) = open(&pool, &listener).await;
+        let pool = Pool::new(None);
+        let (slot, connection, _stores_end) = open(&pool, &listener).await;
         tokio::time::pause();
-        connection.give_back();
+        slot.give_back(connection);
         tokio::time::advance(POOL_IDLE - Duration::from_millis(1)).await;
-        let connection = pool.slot(Duration::ZERO).await.unwrap().idle().ok().expect("it is as good as new");
-        connection.give_back();
+        let slot = pool.slot(Duration::ZERO).await.unwrap();
+        let connection = slot.idle().expect("it is as good as new");
+        slot.give_back(connection);
         tokio::time::advance(POOL_IDLE).await;
-        assert!(pool.slot(Duration::ZERO).await.unwrap().idle().is_err());
+        assert!(idle(&pool).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_store_has_closed_is_not_used_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pool = Pool::new(None);
+        let (slot, mut connection, stores_end) = open(&pool, &listener).await;
+        assert!(connection.is_quiet());
+        drop(stores_end);
+        while connection.is_quiet() {
+            tokio::task::yield_now().await;
+        }
+        slot.give_back(connection);
+        assert!(idle(&pool).await.is_none());
     }
 
     #[tokio::test]
     async fn idle_connections_are_closed_when_their_time_is_over() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let pool = Connections::new(None);
-        let (connection, mut stores_end) = open(&pool, &listener).await;
+        let pool = Pool::new(None);
+        let (slot, connection, mut stores_end) = open(&pool, &listener).await;
         tokio::time::pause();
-        connection.give_back();
+        slot.give_back(connection);
         // Time passes by itself while everybody waits for it.
         assert_eq!(stores_end.read(&mut [0]).await.unwrap(), 0, "closed");
-        assert_eq!(idle(&pool), 0);
+        assert_eq!(count(&pool), 0);
         assert!(!lock(&pool.idle).is_swept, "and nobody looks after none");
     }
 
     #[tokio::test]
     async fn a_slot_is_waited_for_and_the_connection_comes_with_it() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let pool = Connections::new(Some(1));
-        let (connection, _stores_end) = open(&pool, &listener).await;
+        let pool = Pool::new(Some(1));
+        let (slot, connection, _stores_end) = open(&pool, &listener).await;
         assert!(pool.slot(Duration::ZERO).await.is_none());
         let next = tokio::spawn({
             let pool = pool.clone();
             async move { pool.slot(Duration::from_secs(10)).await }
         });
-        connection.give_back();
+        slot.give_back(connection);
         let slot = next.await.unwrap().unwrap();
-        assert!(slot.idle().is_ok(), "not a second one");
+        assert!(slot.idle().is_some(), "not a second one");
+        drop(slot);
         assert!(pool.slot(Duration::ZERO).await.is_some(), "free again");
     }
 }
