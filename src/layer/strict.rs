@@ -20,7 +20,7 @@ use crate::s3::repeated::has_repeats;
 
 /// Headers by which one server tells another that a request is for another method, path or host than it says. Nothing
 /// here reads them, and no store behind may. `Forwarded` (RFC 7239) is among them for its `host`.
-const OVERRIDES: [HeaderName; 12] = [
+static OVERRIDES: [HeaderName; 12] = [
     HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-http-method-override"),
     HeaderName::from_static("x-method-override"),
@@ -57,7 +57,7 @@ const UNPACKS: [&str; 2] = ["x-amz-meta-snowball-", "x-amz-meta-minio-snowball-"
 
 /// Headers that speak of one connection by what they are (RFC 9110, section 7.6.1; RFC 7540, section 3.2.1): these may be
 /// named in `Connection`, and taken off with it.
-const OF_ONE_CONNECTION: [HeaderName; 9] = [
+static OF_ONE_CONNECTION: [HeaderName; 9] = [
     HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     PROXY_AUTHENTICATE,
@@ -256,6 +256,11 @@ fn is_flag(value: &[u8]) -> bool {
 }
 
 fn is_order(name: &HeaderName) -> bool {
+    // Nearly all names: no order begins so.
+    let text = name.as_str();
+    if text.starts_with("x-amz-") || !text.starts_with(['x', 'f']) {
+        return false;
+    }
     let name = plain(name);
     overrides(&name) || STORES_OWN.iter().any(|prefix| name.starts_with(prefix))
 }

@@ -56,7 +56,12 @@ fn parse_hash(text: &str) -> Option<[u8; 32]> {
     let mut hash = [0; 32];
     for (byte, pair) in hash.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
         let &[high, low] = pair else { return None };
-        let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        let digit = |b: u8| match b {
+            b'0'..=b'9' => Some(b - b'0'),
+            b'a'..=b'f' => Some(b - b'a' + 10),
+            b'A'..=b'F' => Some(b - b'A' + 10),
+            _ => None,
+        };
         *byte = (digit(high)? << 4) | digit(low)?;
     }
     Some(hash)

@@ -229,7 +229,7 @@ const OBJECT_LOCK_ENABLED: HeaderName = HeaderName::from_static("x-amz-bucket-ob
 const EVENT_HOLD: &str = "x-amz-object-lock-event-hold";
 
 /// Headers whose values decide which actions are needed: with two of them, a store could follow the other.
-const DECIDING_HEADERS: [HeaderName; 6] = [
+static DECIDING_HEADERS: [HeaderName; 6] = [
     COPY_SOURCE,
     TAGGING_DIRECTIVE,
     ANNOTATION_DIRECTIVE,
