@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep, sleep_until};
 use tower::ServiceExt;
@@ -34,6 +34,10 @@ use super::workers::Workers;
 use crate::layer::BoxError;
 use crate::layer::PeerAddress;
 use crate::meters;
+
+/// How many connections wait in the system's queue for us to accept them: what Linux takes at most, until it is told otherwise
+/// (`net.core.somaxconn`). One that finds it full is tried again by the client's system a second later.
+const BACKLOG: u32 = 4096;
 
 /// What a [`Listener`] needs to know.
 #[derive(Clone, Debug)]
@@ -89,7 +93,7 @@ impl Listener {
         let mut sockets = Vec::with_capacity(settings.addresses.len());
         for &address in &settings.addresses {
             let failed = |cause| BindError { address, cause };
-            let socket = TcpListener::bind(address).await.map_err(failed)?;
+            let socket = listen(address).map_err(failed)?;
             sockets.push((socket.local_addr().map_err(failed)?, socket));
         }
         let limit = settings.max_connections.min(Semaphore::MAX_PERMITS);
@@ -123,6 +127,15 @@ impl Listener {
             tokio::spawn(accept(socket, workers.clone(), connections, settings, running.clone()));
         }
     }
+}
+
+/// As tokio binds, with a longer queue.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A server that is started anew finds its port taken by what its last connections left behind.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn accept<S, ResB>(
