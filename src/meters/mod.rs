@@ -5,7 +5,7 @@
 //! belongs to the `metrics` recorder that is installed by then: one who wants to hear of everything installs theirs
 //! first.
 //!
-//! What is counted for each request must cost next to nothing there, so its handles are kept ([`ByOperation`]): no label is
+//! What is counted for each request must cost next to nothing there, so its handles are kept (`handles`): no label is
 //! written twice. What happens seldom asks anew.
 
 #[cfg(all(test, feature = "proxy"))]

@@ -1,5 +1,6 @@
 //! What the person on call relies on, with the program as it is installed: what it counts (`metrics`), what it
-//! does with new versions of its files (`reload`), and how it stops (`drain`).
+//! does with new versions of its files (`reload`), how it stops (`drain`), and that
+//! traces pass (`tracing`).
 #![cfg(feature = "proxy")]
 #![allow(
     clippy::unwrap_used,
@@ -14,3 +15,4 @@ mod metrics;
 mod reload;
 mod store;
 mod support;
+mod tracing;
