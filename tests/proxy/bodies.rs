@@ -167,3 +167,15 @@ async fn large_bodies_are_not_gathered_up() {
     assert!(held < HELD, "{held} bytes of a download that nobody reads");
     tokio::join!(upstream.send_zeros(BODY - held), client.skip(BODY));
 }
+
+#[tokio::test]
+async fn success_before_all_of_an_upload_is_none() {
+    let (store, proxy) = pair().await;
+    let mut client = proxy.connect().await;
+    client.send("PUT /b/k HTTP/1.1\r\nHost: s3\r\nContent-Length: 11\r\n\r\nhello").await;
+    let mut upstream = store.accept().await;
+    upstream.head().await;
+    assert_eq!(upstream.bytes(5).await, b"hello");
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(first_line(&client.head().await), "HTTP/1.1 502 Bad Gateway");
+}

@@ -1,12 +1,13 @@
 //! A connection to the store, and what is on its way on it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::upstream::connect::Stream;
@@ -69,7 +70,12 @@ impl Connection {
 
     /// Whether the store has neither closed it nor said anything while nothing was asked.
     pub(in crate::upstream) fn is_quiet(&mut self) -> bool {
-        self.input.is_empty() && self.poll_read(&mut Context::from_waker(Waker::noop()), READ).is_pending()
+        if !self.input.is_empty() {
+            return false;
+        }
+        // Out of tokio's budget, or a task that has looked at many connections would be told of none that it is closed.
+        let read = pin!(unconstrained(poll_fn(|cx| self.poll_read(cx, READ))));
+        read.poll(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     /// Reads what there is, with room for about `size` bytes: how many, none at the end.

@@ -66,6 +66,8 @@ pub(in crate::upstream) enum Broken {
     Chunked(ChunkedError),
     /// The request's body has another length than its head says.
     Length,
+    /// The store said that all is well before it had all of the request.
+    Early,
 }
 
 impl<B> Exchange<B>
@@ -156,12 +158,17 @@ where
     fn receive(self, head: ResponseHead) -> Result<(ResponseHead, Incoming), Broken> {
         let extent = self.extent(&head)?;
         let keeps_alive = self.stage != Stage::Abandoned && extent != Left::Close && head.keeps_alive();
+        // Success of half a request is none: were the rest not sent, nobody would know.
+        let needs_all = head.status.is_success() && !self.upload.is_held();
+        if needs_all && self.stage == Stage::Abandoned {
+            return Err(Broken::Early);
+        }
         // What was not asked for by now never will be.
         let rest = (self.stage == Stage::Sending).then(|| Box::new(self.upload) as Box<dyn Rest>);
-        let mut incoming =
-            Incoming { connection: Some(self.connection), left: extent, rest, keeps_alive, is_over: false };
+        let connection = Some(self.connection);
+        let mut incoming = Incoming { connection, left: extent, rest, needs_all, keeps_alive, is_over: false };
         if extent == Left::Length(0) {
-            incoming.end();
+            incoming.end()?;
         }
         Ok((head, incoming))
     }
@@ -193,6 +200,8 @@ pub(in crate::upstream) struct Incoming {
     left: Left,
     /// What is yet to be sent of the request.
     rest: Option<Box<dyn Rest>>,
+    /// Whether the answer counts only if all of the request was sent.
+    needs_all: bool,
     keeps_alive: bool,
     is_over: bool,
 }
@@ -215,7 +224,10 @@ impl Incoming {
         Some(connection)
     }
 
-    fn end(&mut self) {
+    fn end(&mut self) -> Result<(), Broken> {
+        if self.needs_all && self.rest.is_some() {
+            return Err(Broken::Early);
+        }
         self.is_over = true;
         // A request that is not all sent yet, or an answer to none, leave nothing to go on with.
         let is_done = self.rest.take().is_none();
@@ -223,6 +235,7 @@ impl Incoming {
         if !self.keeps_alive {
             self.connection = None;
         }
+        Ok(())
     }
 
     /// The rest of the request goes on while the answer comes.
@@ -231,6 +244,7 @@ impl Incoming {
             match rest.poll(cx, connection) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => self.rest = None,
+                Poll::Ready(Err(UploadError::Write(_))) if self.needs_all => return Err(Broken::Early),
                 // The store has said what it has to say, and takes no more.
                 Poll::Ready(Err(UploadError::Write(_))) => {
                     self.rest = None;
@@ -257,14 +271,14 @@ impl Incoming {
                     *left = left.saturating_sub(length as u64);
                     let data = connection.input.split_to(length).freeze();
                     if *left == 0 {
-                        self.end();
+                        self.end()?;
                     }
                     return Poll::Ready(Ok(Some(Frame::data(data))));
                 }
                 Left::Chunked(chunked) => match chunked.next(&mut connection.input).map_err(Broken::Chunked)? {
                     Some(Piece::Data(data)) => return Poll::Ready(Ok(Some(Frame::data(data)))),
                     Some(Piece::End(trailers)) => {
-                        self.end();
+                        self.end()?;
                         return Poll::Ready(Ok((!trailers.is_empty()).then(|| Frame::trailers(trailers))));
                     }
                     None => {}
@@ -282,7 +296,7 @@ impl Incoming {
                 if self.left != Left::Close {
                     return Poll::Ready(Err(Broken::Closed));
                 }
-                self.end();
+                self.end()?;
                 return Poll::Ready(Ok(None));
             }
         }
@@ -331,6 +345,7 @@ impl fmt::Display for Broken {
             Self::Head(error) => error.fmt(f),
             Self::Chunked(error) => error.fmt(f),
             Self::Length => f.write_str("the request's body has another length than was announced"),
+            Self::Early => f.write_str("the store answered with success before it had all of the request"),
         }
     }
 }
@@ -341,7 +356,7 @@ impl StdError for Broken {
             Self::Read(error) | Self::Write(error) => Some(error),
             Self::Head(error) => Some(error),
             Self::Chunked(error) => Some(error),
-            Self::Closed | Self::Length => None,
+            Self::Closed | Self::Length | Self::Early => None,
         }
     }
 }

@@ -25,15 +25,12 @@ pub(super) enum Framing {
 impl Framing {
     /// What `headers` say of `body`, and, where they say nothing, what they say from now on.
     pub(super) fn settle<B: Body>(headers: &mut HeaderMap, body: &B) -> Self {
-        if body.is_end_stream() {
+        let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        // One that was announced and is over already is a body that failed, and must not be taken for an empty one.
+        if body.is_end_stream() && announced.unwrap_or(0) == 0 {
             headers.remove(TRANSFER_ENCODING);
-            if headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
-                // Nothing will come, and the store must not wait for it.
-                headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-            }
             return Self::Empty;
         }
-        let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let is_chunked = headers.contains_key(TRANSFER_ENCODING);
         match announced.or(body.size_hint().exact()).filter(|_| !is_chunked) {
             Some(length) => {
@@ -131,7 +128,7 @@ mod tests {
         for (header, body, expected) in [
             (None, "", (Framing::Empty, None, None)),
             (Some(("content-length", "0")), "", (Framing::Empty, Some("0"), None)),
-            (Some(("content-length", "5")), "", (Framing::Empty, Some("0"), None)),
+            (Some(("content-length", "5")), "", (Framing::Length(5), Some("5"), None)),
             (Some(("transfer-encoding", "chunked")), "", (Framing::Empty, None, None)),
             (None, "hello", (Framing::Length(5), Some("5"), None)),
             (Some(("content-length", "5")), "hello", (Framing::Length(5), Some("5"), None)),

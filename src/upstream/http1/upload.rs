@@ -65,6 +65,11 @@ impl<B> Upload<B> {
         self.is_held = false;
     }
 
+    /// Whether the client was not asked for its body yet.
+    pub(super) fn is_held(&self) -> bool {
+        self.is_held
+    }
+
     pub(super) fn is_clients_turn(&self) -> bool {
         self.is_clients_turn
     }
@@ -100,8 +105,8 @@ where
             }
             match Pin::new(body).poll_frame(cx) {
                 Poll::Pending => {
-                    self.is_clients_turn = true;
                     ready!(connection.poll_flush(cx)).map_err(UploadError::Write)?;
+                    self.is_clients_turn = true;
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Err(error))) => {
