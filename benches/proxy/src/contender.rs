@@ -10,14 +10,29 @@ use serde_json::json;
 
 use crate::at;
 use crate::process::{Server, free_address};
-use crate::request::{ALICE, OWNER};
+use crate::request::{ALICE, Key, OWNER};
 use crate::tools::Tools;
-use crate::world::{ACCOUNT, REGION};
+use crate::world::ACCOUNT;
 
 /// The core that the measured proxy has for itself.
 pub const PROXY_CORE: usize = 1;
 /// The core of everything else.
 pub const OTHER_CORE: usize = 0;
+
+/// The store that a proxy is in front of.
+#[derive(Clone, Copy, Debug)]
+pub struct Upstream {
+    pub address: SocketAddr,
+    /// The key that it knows.
+    pub key: Key,
+}
+
+impl Upstream {
+    /// One that looks at no signature.
+    pub fn lax(address: SocketAddr) -> Self {
+        Self { address, key: ALICE }
+    }
+}
 
 /// A proxy, or a way of running Portcullis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +46,16 @@ pub enum Contender {
     Nginx,
     HaProxy,
     Envoy,
+    /// No proxy: the store itself is asked.
+    Direct,
 }
 
 impl Contender {
     pub const ALL: [Self; 6] =
         [Self::PassThrough, Self::Preserve, Self::Resign, Self::Nginx, Self::HaProxy, Self::Envoy];
+
+    /// Those that are measured in front of Garage, and Garage by itself.
+    pub const GARAGE: [Self; 4] = [Self::Direct, Self::Nginx, Self::Preserve, Self::Resign];
 
     /// The ways of running Portcullis.
     pub const OWN: [Self; 3] = [Self::PassThrough, Self::Preserve, Self::Resign];
@@ -48,6 +68,7 @@ impl Contender {
             Self::Nginx => "nginx",
             Self::HaProxy => "HAProxy",
             Self::Envoy => "Envoy",
+            Self::Direct => "direct",
         }
     }
 
@@ -60,14 +81,23 @@ impl Contender {
             Self::Nginx => "nginx",
             Self::HaProxy => "haproxy",
             Self::Envoy => "envoy",
+            Self::Direct => "direct",
+        }
+    }
+
+    /// The key that clients sign with: the store's, unless requests are signed anew on the way to it.
+    pub fn client(self, upstream: &Upstream) -> Key {
+        match self {
+            Self::Resign => Key { region: upstream.key.region, ..ALICE },
+            _ => upstream.key,
         }
     }
 
     /// Runs it in front of `upstream`, with its files in a new folder within `directory`.
     ///
     /// # Errors
-    /// Where it does not start.
-    pub fn start(self, tools: &Tools, upstream: SocketAddr, directory: &Path) -> io::Result<Server> {
+    /// Where it does not start, or there is nothing to start.
+    pub fn start(self, tools: &Tools, upstream: &Upstream, directory: &Path) -> io::Result<Server> {
         let address = free_address()?;
         let home = directory.join(address.port().to_string());
         fs::create_dir_all(&home).map_err(at(&home))?;
@@ -80,33 +110,35 @@ impl Contender {
         let start = |program, arguments: &[&str]| Server::start(program, arguments, PROXY_CORE, address, &log);
         match self {
             Self::PassThrough | Self::Preserve | Self::Resign => {
-                write("identities.toml", &identities())?;
+                write("identities.toml", &identities(upstream.key))?;
                 let config = write("proxy.toml", &self.portcullis(address, upstream))?;
                 start(&tools.portcullis, &["serve", "--config", &config])
             }
             Self::Nginx => {
-                let config = write("nginx.conf", &nginx_proxy(address, upstream, &home))?;
+                let config = write("nginx.conf", &nginx_proxy(address, upstream.address, &home))?;
                 start(&tools.nginx, &["-c", &config, "-p", &home.to_string_lossy()])
             }
             Self::HaProxy => {
-                let config = write("haproxy.cfg", &haproxy(address, upstream))?;
+                let config = write("haproxy.cfg", &haproxy(address, upstream.address))?;
                 start(&tools.haproxy, &["-db", "-f", &config])
             }
             Self::Envoy => {
-                let config = write("envoy.json", &envoy(address, upstream))?;
+                let config = write("envoy.json", &envoy(address, upstream.address))?;
                 let options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warn"];
                 start(&tools.envoy, &[&["-c", &*config], &options[..]].concat())
             }
+            Self::Direct => Err(io::Error::other("direct: there is no proxy to start")),
         }
     }
 
-    fn portcullis(self, address: SocketAddr, upstream: SocketAddr) -> String {
+    fn portcullis(self, address: SocketAddr, upstream: &Upstream) -> String {
         let enforcement = if self == Self::PassThrough { "off" } else { "enforce" };
+        let Upstream { address: store, key: Key { id, secret, region } } = upstream;
         let auth = match self {
             Self::Resign => {
-                "auth = \"resign\"\naccess_key_id = \"UPSTREAMKEY\"\nsecret_access_key = \"the-upstreams-secret\"\n"
+                format!("auth = \"resign\"\naccess_key_id = \"{id}\"\nsecret_access_key = \"{secret}\"\n")
             }
-            _ => "",
+            _ => String::new(),
         };
         format!(
             r#"[listen]
@@ -115,8 +147,8 @@ domains = ["s3.localhost"]
 [admin]
 address = ""
 [upstream]
-endpoint = "http://{upstream}"
-region = "{REGION}"
+endpoint = "http://{store}"
+region = "{region}"
 {auth}[policy]
 enforcement = "{enforcement}"
 [ownership]
@@ -129,18 +161,24 @@ level = "warn"
     }
 }
 
-/// The owner and a user, as `identities.toml` has them.
-pub fn identities() -> String {
+/// The owner and a user, as `identities.toml` has them: the user has the store's key, too.
+pub fn identities(store: Key) -> String {
+    let key = |Key { id, secret, .. }| format!("{{ access_key_id = \"{id}\", secret_access_key = \"{secret}\" }}");
+    let mut keys = vec![key(ALICE)];
+    if store.id != ALICE.id {
+        keys.push(key(store));
+    }
     format!(
         r#"[[account]]
 id = "{ACCOUNT}"
 name = "acme"
-root_keys = [{{ access_key_id = "{}", secret_access_key = "{}" }}]
+root_keys = [{}]
 [[account.user]]
 name = "alice"
-keys = [{{ access_key_id = "{}", secret_access_key = "{}" }}]
+keys = [{}]
 "#,
-        OWNER.id, OWNER.secret, ALICE.id, ALICE.secret
+        key(OWNER),
+        keys.join(", ")
     )
 }
 

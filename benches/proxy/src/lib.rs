@@ -5,6 +5,7 @@
 //! fast the other core is.
 
 pub mod contender;
+pub mod garage;
 pub mod load;
 pub mod measure;
 pub mod process;

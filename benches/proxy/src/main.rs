@@ -5,7 +5,8 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 use std::{env, fs, io};
 
-use portcullis_proxy_bench::contender::{Contender, OTHER_CORE};
+use portcullis_proxy_bench::contender::{Contender, OTHER_CORE, Upstream};
+use portcullis_proxy_bench::garage::Garage;
 use portcullis_proxy_bench::measure::{Effort, Field, memory, policies};
 use portcullis_proxy_bench::process::{run, stay_on};
 use portcullis_proxy_bench::report::Report;
@@ -17,7 +18,7 @@ const HELP: &str = "\
 Measures Portcullis as a proxy beside nginx, HAProxy and Envoy: a table and JSON on the standard output.
 
   --write             put the table into benches/README.md, and the JSON beside this package's Cargo.toml
-  --only ROWS         some of small,get,put,memory,policies, with commas
+  --only ROWS         some of small,get,put,memory,policies,garage, with commas
   --proxies NAMES     some of pass-through,preserve,resign,nginx,haproxy,envoy, with commas
   --rounds N          rounds of each row (7)
   --seconds S         seconds of a round with small objects, for each proxy (2)
@@ -106,7 +107,7 @@ fn measure(arguments: Arguments) -> io::Result<()> {
     let directory = tempfile::Builder::new().prefix("portcullis-bench-").tempdir()?;
     let directory = directory.path();
     let storage = Storage::start(&tools, directory)?;
-    let (store, sink) = (storage.address(), sink::start()?);
+    let (store, sink) = (&Upstream::lax(storage.address()), &Upstream::lax(sink::start()?));
     if arguments.wants("small") || arguments.wants("get") {
         let field = Field::start(&arguments.proxies, &tools, store, directory)?;
         if arguments.wants("small") {
@@ -132,6 +133,11 @@ fn measure(arguments: Arguments) -> io::Result<()> {
         eprintln!("policies");
         let (writes, starts) = policies(&tools, store, directory, effort)?;
         (report.writes, report.starts) = (Some(writes), Some(starts));
+    }
+    if arguments.wants("garage") {
+        eprintln!("Garage");
+        let garage = Garage::start(directory)?;
+        report.garage = Some(garage.measure(&arguments.proxies, &tools, directory, effort)?);
     }
     let (table, json) = (report.markdown(), format!("{:#}\n", report.json()));
     println!("{table}\n{json}");

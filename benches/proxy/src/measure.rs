@@ -11,10 +11,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::at;
-use crate::contender::Contender;
+use crate::contender::{Contender, Upstream};
 use crate::load::{Load, each, for_duration, times};
 use crate::process::{Server, run};
-use crate::request::Request;
+use crate::request::{Key, OWNER, Request};
 use crate::tools::Tools;
 use crate::world::{BUCKET, HUGE, LARGE, SMALL, policy, target};
 
@@ -43,13 +43,13 @@ impl Effort {
 /// What one proxy did in one round.
 #[derive(Clone, Debug)]
 pub struct Round {
-    /// Processor time for a request.
+    /// The proxy's processor time for a request; nothing where there is none.
     pub cpu: Duration,
     /// Requests a second.
     pub rate: f64,
     pub p50: Duration,
     pub p99: Duration,
-    /// Resident memory at the round's end, in bytes.
+    /// The proxy's resident memory at the round's end, in bytes.
     pub resident: u64,
 }
 
@@ -97,27 +97,41 @@ pub struct Starts {
 /// The proxies in front of a store, ready to be asked.
 #[derive(Debug)]
 pub struct Field {
-    servers: Vec<(Contender, Server)>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    contender: Contender,
+    /// None where the store itself is asked.
+    proxy: Option<Server>,
+    address: SocketAddr,
+    /// Who signs what is asked here.
+    key: Key,
 }
 
 impl Field {
     /// # Errors
     /// Where one does not start, or does not take the policy.
-    pub fn start(contenders: &[Contender], tools: &Tools, store: SocketAddr, directory: &Path) -> io::Result<Self> {
-        let mut servers = Vec::new();
+    pub fn start(contenders: &[Contender], tools: &Tools, store: &Upstream, directory: &Path) -> io::Result<Self> {
+        let mut entries = Vec::new();
         for &contender in contenders {
-            let server = contender.start(tools, store, directory)?;
-            if Contender::OWN.contains(&contender) {
-                put_policy(&server)?;
+            let proxy = match contender {
+                Contender::Direct => None,
+                _ => Some(contender.start(tools, store, directory)?),
+            };
+            if let Some(server) = proxy.as_ref().filter(|_| Contender::OWN.contains(&contender)) {
+                put_policy(server, store)?;
             }
-            servers.push((contender, server));
+            let address = proxy.as_ref().map_or(store.address, |server| server.address);
+            entries.push(Entry { contender, proxy, address, key: contender.client(store) });
         }
-        Ok(Self { servers })
+        Ok(Self { entries })
     }
 
     /// Where they listen.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.servers.iter().map(|(_, server)| server.address).collect()
+        self.entries.iter().map(|entry| entry.address).collect()
     }
 
     /// Small objects, over and over.
@@ -125,11 +139,11 @@ impl Field {
     /// # Errors
     /// Where an answer is not what it should be.
     pub fn small(&self, effort: Effort) -> io::Result<Vec<Series>> {
-        let request = Rc::new(Request::get(&target("small"), SMALL)?);
+        let ask = |key| Request::get_as(key, &target("small"), SMALL);
         let warm = effort.small / 4;
-        self.rounds(effort, effort.connections, |time| {
+        self.rounds(effort, effort.connections, ask, |request, time| {
             let length = if time == Time::Warm { warm } else { effort.small };
-            Box::new(for_duration(Rc::clone(&request), length))
+            Box::new(for_duration(request, length))
         })
     }
 
@@ -139,10 +153,10 @@ impl Field {
     /// Where an answer is not what it should be.
     pub fn large(&self, effort: Effort, put: bool) -> io::Result<Vec<Series>> {
         let target = target("large");
-        let request = Rc::new(if put { Request::put(&target, LARGE)? } else { Request::get(&target, LARGE)? });
-        self.rounds(effort, 4, |time| {
+        let ask = |key| if put { Request::put_as(key, &target, LARGE) } else { Request::get_as(key, &target, LARGE) };
+        self.rounds(effort, 4, ask, |request, time| {
             let count = if time == Time::Warm { effort.large.div_ceil(4) } else { effort.large };
-            Box::new(times(Rc::clone(&request), count))
+            Box::new(times(request, count))
         })
     }
 
@@ -150,27 +164,31 @@ impl Field {
         &self,
         effort: Effort,
         connections: usize,
-        source: impl Fn(Time) -> Box<dyn FnMut() -> Option<Rc<Request>>>,
+        ask: impl Fn(Key) -> io::Result<Request>,
+        source: impl Fn(Rc<Request>, Time) -> Box<dyn FnMut() -> Option<Rc<Request>>>,
     ) -> io::Result<Vec<Series>> {
-        let mut all: Vec<_> =
-            self.servers.iter().map(|(contender, _)| Series { contender: *contender, rounds: Vec::new() }).collect();
+        let series = |entry: &Entry| Series { contender: entry.contender, rounds: Vec::new() };
+        let mut all: Vec<_> = self.entries.iter().map(series).collect();
         for round in 0..effort.rounds {
-            for turn in 0..self.servers.len() {
+            for turn in 0..self.entries.len() {
                 // Nobody always comes after the same one.
-                let index = (turn + round) % self.servers.len();
-                let (contender, server) = &self.servers[index];
+                let index = (turn + round) % self.entries.len();
+                let Entry { contender, proxy, address, key } = &self.entries[index];
+                // A signature is good for a quarter of an hour.
+                let request = Rc::new(ask(*key)?);
+                let cpu = || proxy.as_ref().map_or(Ok(Duration::ZERO), Server::cpu);
                 let measured = block_on(async {
-                    let mut load = Load::connect(server.address, connections).await?;
-                    load.run(source(Time::Warm)).await?;
-                    let before = server.cpu()?;
-                    let done = load.run(source(Time::Measured)).await?;
-                    let cpu = server.cpu()?.saturating_sub(before);
+                    let mut load = Load::connect(*address, connections).await?;
+                    load.run(source(Rc::clone(&request), Time::Warm)).await?;
+                    let before = cpu()?;
+                    let done = load.run(source(request, Time::Measured)).await?;
+                    let used = cpu()?.saturating_sub(before);
                     Ok(Round {
-                        cpu: cpu.div_f64(done.requests.max(1) as f64),
+                        cpu: used.div_f64(done.requests.max(1) as f64),
                         rate: done.rate(),
                         p50: done.quantile(0.5),
                         p99: done.quantile(0.99),
-                        resident: server.resident()?,
+                        resident: proxy.as_ref().map_or(Ok(0), Server::resident)?,
                     })
                 });
                 let measured = measured.map_err(|error: io::Error| {
@@ -196,14 +214,14 @@ enum Time {
 pub fn memory(
     contender: Contender,
     tools: &Tools,
-    (store, sink): (SocketAddr, SocketAddr),
+    (store, sink): (&Upstream, &Upstream),
     directory: &Path,
     effort: Effort,
 ) -> io::Result<Memory> {
-    let start = |upstream| {
+    let start = |upstream: &Upstream| {
         let server = contender.start(tools, upstream, directory)?;
         if Contender::OWN.contains(&contender) {
-            put_policy(&server)?;
+            put_policy(&server, upstream)?;
         }
         Ok::<_, io::Error>(server)
     };
@@ -217,7 +235,7 @@ pub fn memory(
     })?;
     // A new one: what the last has kept for itself is none of the object's.
     drop(server);
-    let largest = |upstream, request: Request| {
+    let largest = |upstream: &Upstream, request: Request| {
         let server = start(upstream)?;
         server.forget_peak()?;
         block_on(async {
@@ -234,7 +252,7 @@ pub fn memory(
 ///
 /// # Errors
 /// Where an answer is not what it should be.
-pub fn policies(tools: &Tools, store: SocketAddr, directory: &Path, effort: Effort) -> io::Result<(Writes, Starts)> {
+pub fn policies(tools: &Tools, store: &Upstream, directory: &Path, effort: Effort) -> io::Result<(Writes, Starts)> {
     let flush = flush(directory)?;
     let server = Contender::Preserve.start(tools, store, directory)?;
     let few = effort.policies.min(200);
@@ -247,7 +265,7 @@ pub fn policies(tools: &Tools, store: SocketAddr, directory: &Path, effort: Effo
     let flushes = counted_flushes(tools, &server, some(0, 20)?)?;
     let one = block_on(async { Load::connect(server.address, 1).await?.run(each(some(0, few)?)).await })?;
     let many = block_on(async { Load::connect(server.address, 16).await?.run(each(some(0, effort.policies)?)).await })?;
-    put_policy(&server)?;
+    put_policy(&server, store)?;
     let writes = Writes { flush, one: one.elapsed.div_f64(one.requests.max(1) as f64), rate: many.rate(), flushes };
 
     // The same files, at the same address.
@@ -309,8 +327,9 @@ fn counted_flushes(tools: &Tools, server: &Server, requests: Vec<Request>) -> io
     Ok(Some(f64::from(calls) / count as f64))
 }
 
-fn put_policy(server: &Server) -> io::Result<()> {
-    let request = Request::put_policy(BUCKET, &policy())?;
+fn put_policy(server: &Server, store: &Upstream) -> io::Result<()> {
+    let owner = Key { region: store.key.region, ..OWNER };
+    let request = Request::put_policy_as(owner, BUCKET, &policy())?;
     block_on(async { Load::connect(server.address, 1).await?.run(each(vec![request])).await }).map(drop)
 }
 
@@ -338,8 +357,13 @@ impl Series {
 
     /// How many times the processor time of `other`: the median of the rounds' own ratios.
     pub fn ratio(&self, other: &Self) -> Option<f64> {
+        self.ratio_of(other, |round| round.cpu.as_secs_f64())
+    }
+
+    /// How many times as much of something as `other`: the median of the rounds' own ratios.
+    pub fn ratio_of(&self, other: &Self, of: impl Fn(&Round) -> f64) -> Option<f64> {
         let pairs = self.rounds.iter().zip(&other.rounds);
-        median(pairs.map(|(own, its)| own.cpu.as_secs_f64() / its.cpu.as_secs_f64()), f64::total_cmp)
+        median(pairs.map(|(own, its)| of(own) / of(its)), f64::total_cmp)
     }
 }
 

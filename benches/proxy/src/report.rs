@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::contender::Contender;
-use crate::measure::{Memory, Series, Starts, Writes, median};
+use crate::garage::InFront;
+use crate::measure::{Memory, Round, Series, Starts, Writes, median};
+use crate::tools::GARAGE;
 
 /// All that was measured in one run; what was left out is empty.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +21,7 @@ pub struct Report {
     pub memory: Vec<Memory>,
     pub writes: Option<Writes>,
     pub starts: Option<Starts>,
+    pub garage: Option<InFront>,
 }
 
 /// What is to be reached: the design's section 8.
@@ -72,6 +75,11 @@ impl Report {
             let _ = writeln!(text, "| one after another | {} each |", duration(one));
             let _ = writeln!(text, "| sixteen at once | {rate:.0} a second |");
             let _ = writeln!(text, "| the disk's flush of 4 KiB | {} |", duration(flush));
+        }
+        if let Some(garage) = &self.garage {
+            for (what, series) in garage.operations() {
+                text.push_str(&beside_direct(what, series));
+            }
         }
         text
     }
@@ -137,16 +145,24 @@ impl Report {
                 "policies": starts.policies,
                 "seconds": starts.took.iter().map(Duration::as_secs_f64).collect::<Vec<_>>(),
             })),
+            "garage": self.garage.as_ref().map(|garage| json!({
+                "version": GARAGE,
+                "get_1_kib": garage.small.iter().map(rounds).collect::<Vec<_>>(),
+                "get_64_mib": garage.get.iter().map(rounds).collect::<Vec<_>>(),
+                "put_64_mib": garage.put.iter().map(rounds).collect::<Vec<_>>(),
+            })),
         })
     }
 }
 
 fn rounds(series: &Series) -> Value {
+    // Of a proxy that is not there nothing was measured.
+    let proxy = series.contender != Contender::Direct;
     let rounds = series.rounds.iter().map(|round| {
         json!({
-            "cpu_seconds": round.cpu.as_secs_f64(), "requests_per_second": round.rate,
+            "cpu_seconds": proxy.then_some(round.cpu.as_secs_f64()), "requests_per_second": round.rate,
             "p50_seconds": round.p50.as_secs_f64(), "p99_seconds": round.p99.as_secs_f64(),
-            "resident_bytes": round.resident,
+            "resident_bytes": proxy.then_some(round.resident),
         })
     });
     json!({"proxy": series.contender.name(), "rounds": rounds.collect::<Vec<_>>()})
@@ -160,9 +176,9 @@ fn table(title: &str, all: &[Series]) -> String {
             let ratio = find(all, other).and_then(|other| series.ratio(other));
             ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}×"))
         };
-        let time = |of: fn(&crate::measure::Round) -> Duration| series.median(of).map_or_else(String::new, duration);
+        let time = |of: fn(&Round) -> Duration| series.median(of).map_or_else(String::new, duration);
         let rate = series.median(|round| round.rate).unwrap_or_default();
-        let rate = if rate < 1000.0 { format!("{rate:.1}") } else { format!("{rate:.0}") };
+        let rate = per_second(rate);
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {rate} | {} | {} | {:.1} MiB |",
@@ -176,6 +192,37 @@ fn table(title: &str, all: &[Series]) -> String {
         );
     }
     text
+}
+
+/// What is in front of Garage, beside Garage by itself: throughput and latencies, and how many times as much.
+fn beside_direct(what: &str, all: &[Series]) -> String {
+    let mut text = format!("\n| Garage {GARAGE}, {what} | requests/s | : direct | p50 | : direct | p99 | : direct |");
+    text.push_str(" CPU a request, proxy |\n|---|---:|---:|---:|---:|---:|---:|---:|\n");
+    let direct = find(all, Contender::Direct);
+    for series in all {
+        let ratio = |of: fn(&Round) -> f64| {
+            let ratio = direct.and_then(|direct| series.ratio_of(direct, of));
+            ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}×"))
+        };
+        let time = |of: fn(&Round) -> Duration| series.median(of).map_or_else(String::new, duration);
+        let cpu = if series.contender == Contender::Direct { String::new() } else { time(|round| round.cpu) };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {cpu} |",
+            series.contender.name(),
+            per_second(series.median(|round| round.rate).unwrap_or_default()),
+            ratio(|round| round.rate),
+            time(|round| round.p50),
+            ratio(|round| round.p50.as_secs_f64()),
+            time(|round| round.p99),
+            ratio(|round| round.p99.as_secs_f64()),
+        );
+    }
+    text
+}
+
+fn per_second(rate: f64) -> String {
+    if rate < 1000.0 { format!("{rate:.1}") } else { format!("{rate:.0}") }
 }
 
 fn find(series: &[Series], contender: Contender) -> Option<&Series> {
@@ -201,7 +248,6 @@ fn duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::Round;
 
     fn series(contender: Contender, micros: u64) -> Series {
         let round = Round {
@@ -239,5 +285,27 @@ mod tests {
         assert_eq!(json["claims"][0]["measured"], 0.5);
         assert_eq!(json["get_1_kib"][1]["rounds"][0]["cpu_seconds"], 31e-6);
         assert_eq!(json["put_policy"], Value::Null);
+    }
+
+    #[test]
+    fn what_is_in_front_of_garage_stands_beside_garage_itself() {
+        let twice = |mut series: Series| {
+            series.rounds[0].rate /= 2.0;
+            series.rounds[0].p50 *= 2;
+            series
+        };
+        let small = vec![series(Contender::Direct, 0), twice(series(Contender::Resign, 40))];
+        let garage = Some(InFront { small, ..InFront::default() });
+        let report = Report { garage, ..Report::default() };
+        let text = report.markdown();
+        for expected in [
+            "| direct | 12346 | 1.00× | 1.5 ms | 1.00× | 2.5 s | 1.00× |  |\n",
+            "| Portcullis, resign, enforced | 6173 | 0.50× | 3.0 ms | 2.00× | 2.5 s | 1.00× | 40.0 µs |\n",
+        ] {
+            assert!(text.contains(expected), "{expected}\n{text}");
+        }
+        let garage = &report.json()["garage"];
+        assert_eq!(garage["get_1_kib"][0]["rounds"][0]["cpu_seconds"], Value::Null);
+        assert_eq!(garage["get_1_kib"][1]["rounds"][0]["cpu_seconds"], 40e-6);
     }
 }

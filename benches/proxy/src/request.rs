@@ -12,17 +12,18 @@ use aws_sigv4::sign::v4;
 
 use crate::world::{HOST, REGION};
 
-/// Who signs.
-#[derive(Clone, Copy, Debug)]
+/// Who signs, and for which region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     pub id: &'static str,
     pub secret: &'static str,
+    pub region: &'static str,
 }
 
 /// The bucket's owner.
-pub const OWNER: Key = Key { id: "OWNERKEY", secret: "the-owners-secret" };
+pub const OWNER: Key = Key { id: "OWNERKEY", secret: "the-owners-secret", region: REGION };
 /// The user whom the bucket's policy lets read and write.
-pub const ALICE: Key = Key { id: "ALICEKEY", secret: "alices-secret" };
+pub const ALICE: Key = Key { id: "ALICEKEY", secret: "alices-secret", region: REGION };
 
 /// A request and what its answer must be.
 #[derive(Clone, Debug)]
@@ -58,28 +59,52 @@ impl Body {
 }
 
 impl Request {
-    /// Asks for an object of that size.
+    /// Asks for an object of that size, as alice.
     ///
     /// # Errors
     /// As [`Request::signed`].
     pub fn get(target: &str, size: u64) -> io::Result<Self> {
-        Self::signed("GET", target, ALICE, Body::Whole(Vec::new()), size)
+        Self::get_as(ALICE, target, size)
+    }
+
+    /// Stores an object of that size, as alice.
+    ///
+    /// # Errors
+    /// As [`Request::signed`].
+    pub fn put(target: &str, size: u64) -> io::Result<Self> {
+        Self::put_as(ALICE, target, size)
+    }
+
+    /// Asks for an object of that size.
+    ///
+    /// # Errors
+    /// As [`Request::signed`].
+    pub fn get_as(key: Key, target: &str, size: u64) -> io::Result<Self> {
+        Self::signed("GET", target, key, Body::Whole(Vec::new()), size)
     }
 
     /// Stores an object of that size.
     ///
     /// # Errors
     /// As [`Request::signed`].
-    pub fn put(target: &str, size: u64) -> io::Result<Self> {
-        Self::signed("PUT", target, ALICE, Body::Zeros(size), 0)
+    pub fn put_as(key: Key, target: &str, size: u64) -> io::Result<Self> {
+        Self::signed("PUT", target, key, Body::Zeros(size), 0)
+    }
+
+    /// Stores a policy, as the owner.
+    ///
+    /// # Errors
+    /// As [`Request::signed`].
+    pub fn put_policy(bucket: &str, policy: &str) -> io::Result<Self> {
+        Self::put_policy_as(OWNER, bucket, policy)
     }
 
     /// Stores a policy.
     ///
     /// # Errors
     /// As [`Request::signed`].
-    pub fn put_policy(bucket: &str, policy: &str) -> io::Result<Self> {
-        Self::signed("PUT", &format!("/{bucket}?policy"), OWNER, Body::Whole(policy.as_bytes().to_vec()), 0)
+    pub fn put_policy_as(key: Key, bucket: &str, policy: &str) -> io::Result<Self> {
+        Self::signed("PUT", &format!("/{bucket}?policy"), key, Body::Whole(policy.as_bytes().to_vec()), 0)
     }
 
     /// A request signed now, by Signature Version 4 with an `Authorization` header: good for a quarter of an hour.
@@ -94,7 +119,7 @@ impl Request {
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
-            .region(REGION)
+            .region(key.region)
             .name("s3")
             .time(SystemTime::now())
             .settings(settings)

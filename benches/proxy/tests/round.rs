@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use portcullis_proxy_bench::contender::Contender;
+use portcullis_proxy_bench::contender::{Contender, Upstream};
+use portcullis_proxy_bench::garage;
 use portcullis_proxy_bench::load::{Load, each, times};
 use portcullis_proxy_bench::measure::{Effort, Field, block_on};
-use portcullis_proxy_bench::request::{Body, OWNER, Request};
+use portcullis_proxy_bench::request::{ALICE, Body, OWNER, Request};
 use portcullis_proxy_bench::sink;
 use portcullis_proxy_bench::tools::{Tools, build_portcullis};
 use portcullis_proxy_bench::world::{BUCKET, SMALL, target};
@@ -27,7 +28,8 @@ fn tools() -> Tools {
 #[test]
 fn a_round_measures_every_way_of_running_portcullis() {
     let directory = tempfile::tempdir().unwrap();
-    let field = Field::start(&Contender::OWN, &tools(), sink::start().unwrap(), directory.path()).unwrap();
+    let field =
+        Field::start(&Contender::OWN, &tools(), &Upstream::lax(sink::start().unwrap()), directory.path()).unwrap();
     let effort = Effort { rounds: 2, small: Duration::from_millis(20), large: 2, connections: 4, ..Effort::FULL };
     for measured in [field.small(effort).unwrap(), field.large(effort, true).unwrap()] {
         assert_eq!(measured.iter().map(|series| series.contender).collect::<Vec<_>>(), Contender::OWN);
@@ -43,13 +45,33 @@ fn a_round_measures_every_way_of_running_portcullis() {
 }
 
 #[test]
+fn a_store_with_a_key_and_a_region_of_its_own_is_asked_itself_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Upstream { address: sink::start().unwrap(), key: garage::KEY };
+    let compared = [Contender::Direct, Contender::Preserve, Contender::Resign];
+    let field = Field::start(&compared, &tools(), &store, directory.path()).unwrap();
+    let effort = Effort { rounds: 1, large: 2, connections: 4, ..Effort::FULL };
+    let measured = field.large(effort, true).unwrap();
+    for (series, expected) in measured.iter().zip(compared) {
+        assert_eq!(series.contender, expected);
+        let round = &series.rounds[0];
+        assert!(round.rate > 0.0, "{round:?}");
+        assert_eq!(round.cpu > Duration::ZERO, expected != Contender::Direct, "{round:?}");
+    }
+    // Only what signs anew is asked with a key that is not the store's.
+    let keys = compared.map(|contender| contender.client(&store));
+    assert_eq!(keys.map(|key| key.id), [garage::KEY.id, garage::KEY.id, ALICE.id]);
+    assert!(keys.iter().all(|key| key.region == garage::KEY.region));
+}
+
+#[test]
 fn what_is_enforced_is_and_a_refusal_is_no_round() {
     let directory = tempfile::tempdir().unwrap();
-    let (tools, sink) = (tools(), sink::start().unwrap());
+    let (tools, sink) = (tools(), Upstream::lax(sink::start().unwrap()));
     for (contender, refuses) in
         [(Contender::PassThrough, false), (Contender::Preserve, true), (Contender::Resign, true)]
     {
-        let field = Field::start(&[contender], &tools, sink, directory.path()).unwrap();
+        let field = Field::start(&[contender], &tools, &sink, directory.path()).unwrap();
         let address = field.addresses()[0];
         let ask = |request| {
             block_on(async { Load::connect(address, 2).await?.run(times(Rc::new(request), 6)).await })

@@ -152,7 +152,7 @@ fn etcd(directory: &Path) -> io::Result<Server> {
 fn replica(tools: &Tools, store: SocketAddr, etcd: SocketAddr, home: &Path) -> io::Result<Server> {
     fs::create_dir_all(home)?;
     let address = free_address()?;
-    fs::write(home.join("identities.toml"), identities())?;
+    fs::write(home.join("identities.toml"), identities(ALICE))?;
     let config = home.join("proxy.toml");
     let text = format!(
         "[listen]\naddress = \"{address}\"\ndomains = [\"s3.localhost\"]\n[admin]\naddress = \"\"\n\
