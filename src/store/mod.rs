@@ -43,6 +43,11 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// How many revisions of a bucket's policy are kept.
 pub const REVISIONS_KEPT: usize = 20;
 
+/// How many bytes of documents a store that knows all of them keeps compiled. A compiled policy takes a few times its
+/// document.
+#[cfg(feature = "proxy")]
+const COMPILED_BYTES: usize = 16 * 1024 * 1024;
+
 /// Durable storage of bucket policies, and of the public access blocks beside them.
 ///
 /// Two writes to one bucket end with one of the two; a read sees the old policy or the new one; once a write's future

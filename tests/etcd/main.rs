@@ -6,6 +6,7 @@
 //! - `damage`: records that cannot be read.
 //! - `secured`: TLS, client certificates, users.
 //! - `fleet`: three whole servers on one etcd.
+//! - `memory`: how much is kept of what nobody asks for.
 
 #![cfg(feature = "etcd")]
 #![allow(
@@ -22,6 +23,7 @@ mod away;
 mod cache;
 mod damage;
 mod fleet;
+mod memory;
 #[path = "../e2e/support/process.rs"]
 #[allow(dead_code, reason = "more of it is used elsewhere")]
 mod process;

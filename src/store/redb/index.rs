@@ -6,10 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::s3::address::BucketName;
 use crate::s3::public_access_block::PublicAccessBlock;
-use crate::store::PolicyRecord;
-
-/// How many bytes of documents may be compiled in memory. A compiled policy takes a few times its document.
-const COMPILED_BYTES: usize = 16 * 1024 * 1024;
+use crate::store::{COMPILED_BYTES, PolicyRecord};
 
 /// The state of each bucket that has a policy or a public access block in force.
 ///
