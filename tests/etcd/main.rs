@@ -6,6 +6,7 @@
 //! - `damage`: records that cannot be read.
 //! - `secured`: TLS, client certificates, users.
 //! - `fleet`: three whole servers on one etcd.
+//! - `migrate`: `policy migrate` to it and away from it (`ground`, which is `tests/migrate`'s).
 //! - `memory`: how much is kept of what nobody asks for.
 
 #![cfg(feature = "etcd")]
@@ -23,7 +24,11 @@ mod away;
 mod cache;
 mod damage;
 mod fleet;
+#[path = "../migrate/ground.rs"]
+#[allow(dead_code, reason = "more of it is used elsewhere")]
+mod ground;
 mod memory;
+mod migrate;
 #[path = "../e2e/support/process.rs"]
 #[allow(dead_code, reason = "more of it is used elsewhere")]
 mod process;

@@ -28,11 +28,11 @@ const TOLD: usize = 20;
 
 #[derive(Args, Debug)]
 pub(crate) struct Migrate {
-    /// Where the policies are: redb:PATH, s3://BUCKET/PREFIX, `config` for the configuration's own place, or a running
-    /// server's admin listener, http://HOST:PORT
+    /// Where the policies are: redb:PATH, s3://BUCKET/PREFIX, etcd://HOST:PORT,…/PREFIX (builds with the feature `etcd`),
+    /// `config` for the configuration's own place, or a running server's admin listener, http://HOST:PORT
     #[arg(long, value_name = "PLACE")]
     from: String,
-    /// Where they shall be: redb:PATH, s3://BUCKET/PREFIX or `config`
+    /// Where they shall be: redb:PATH, s3://BUCKET/PREFIX, etcd://HOST:PORT,…/PREFIX or `config`
     #[arg(long, value_name = "PLACE")]
     to: String,
     /// The configuration whose other sections say how the places are reached
