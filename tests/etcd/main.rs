@@ -6,8 +6,11 @@
 //! - `damage`: records that cannot be read.
 //! - `secured`: TLS, client certificates, users.
 //! - `fleet`: three whole servers on one etcd.
+//! - `cluster`: an etcd of three members, some of which are killed.
 //! - `migrate`: `policy migrate` to it and away from it (`ground`, which is `tests/migrate`'s).
 //! - `memory`: how much is kept of what nobody asks for.
+//!
+//! `server` is etcd, `replica` a whole server on it.
 
 #![cfg(feature = "etcd")]
 #![allow(
@@ -22,6 +25,7 @@ mod away;
 #[path = "../e2e/support/cache.rs"]
 #[allow(dead_code, reason = "more of it is used elsewhere")]
 mod cache;
+mod cluster;
 mod damage;
 mod fleet;
 #[path = "../migrate/ground.rs"]
@@ -32,6 +36,7 @@ mod migrate;
 #[path = "../e2e/support/process.rs"]
 #[allow(dead_code, reason = "more of it is used elsewhere")]
 mod process;
+mod replica;
 mod secured;
 mod server;
 #[path = "../store/support.rs"]

@@ -13,8 +13,11 @@ use tempfile::TempDir;
 use super::cache::{must_run, with_lock};
 use super::process::{Server, free_address, http_status};
 
-/// One member that is all of its cluster, with a directory of its own.
+/// A member, with a directory of its own. It is all of its cluster, or one of several.
 pub(crate) struct Etcd {
+    name: String,
+    /// All that the cluster begins with: `NAME=URL,NAME=URL`.
+    cluster: String,
     process: Option<Server>,
     directory: TempDir,
     address: SocketAddr,
@@ -38,37 +41,74 @@ impl Etcd {
 
     /// One that does not run yet.
     pub(crate) fn prepared(scheme: &'static str, flags: Vec<String>) -> Self {
+        Self::named("one", scheme, flags)
+    }
+
+    fn named(name: &str, scheme: &'static str, flags: Vec<String>) -> Self {
+        let peer = free_address();
         Self {
+            name: name.to_owned(),
+            cluster: format!("{name}=http://{peer}"),
             process: None,
             directory: tempfile::tempdir().unwrap(),
             address: free_address(),
-            peer: free_address(),
+            peer,
             health: free_address(),
             scheme,
             flags,
         }
     }
 
+    /// The three members of a cluster.
+    pub(crate) fn three() -> [Self; 3] {
+        let mut members = ["one", "two", "three"].map(|name| Self::named(name, "http", Vec::new()));
+        let cluster = members.each_ref().map(|member| member.cluster.clone()).join(",");
+        for member in &mut members {
+            member.cluster.clone_from(&cluster);
+            // None is ready before most of them run.
+            member.run();
+        }
+        for member in &mut members {
+            member.is_ready();
+        }
+        members
+    }
+
     /// Starts it with the data and the addresses it had.
     pub(crate) fn start_again(&mut self) {
-        let Self { directory, address, peer, health, scheme, flags, .. } = self;
+        self.run();
+        self.is_ready();
+    }
+
+    /// The same, and does not wait for it to be of use.
+    pub(crate) fn run(&mut self) {
+        let Self { name, cluster, directory, address, peer, health, scheme, flags, .. } = self;
         let mut command = Command::new(program());
         let (clients, peer, health) =
             (format!("{scheme}://{address}"), format!("http://{peer}"), format!("http://{health}"));
-        command.args(["--name", "one", "--log-level", "error", "--logger", "zap"]);
+        command.args(["--name", name, "--log-level", "error", "--logger", "zap"]);
         command.arg("--data-dir").arg(directory.path().join("data"));
         command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-        command.args(["--initial-cluster", &format!("one={peer}"), "--listen-metrics-urls", &health]);
+        command.args(["--initial-cluster", cluster, "--listen-metrics-urls", &health]);
         command.args(flags);
+        self.process = Some(Server::start("etcd", self.directory.path(), &mut command));
+    }
+
+    /// Waits until it answers, which it does not without most of its cluster.
+    fn is_ready(&mut self) {
         let health = self.health;
-        let process = Server::start("etcd", self.directory.path(), &mut command);
-        self.process = Some(process.ready_when(|_| http_status(health, "/health") == Some(200)));
+        let ready = |process: Server| process.ready_when(|_| http_status(health, "/health") == Some(200));
+        self.process = self.process.take().map(ready);
     }
 
     /// As a crash would.
     pub(crate) fn kill(&mut self) {
         self.process = None;
+    }
+
+    pub(crate) fn runs(&self) -> bool {
+        self.process.is_some()
     }
 
     /// Forgets all data.

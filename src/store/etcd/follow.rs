@@ -21,7 +21,10 @@ use crate::store::StoreError;
 /// How long reading a page or asking for the count may take.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// How long a watch may be behind what the count says before it is begun anew.
+/// How long a member may take to begin a watch before another is asked.
+const BEGIN: Duration = Duration::from_secs(1);
+
+/// How long a watch may be behind what the count says before it is begun anew. Its member may hang while others answer.
 const BEHIND: Duration = Duration::from_secs(2);
 
 /// How many keys are read at once. They are of 64 KiB at most.
@@ -139,7 +142,7 @@ async fn watch(inner: &Inner, after: i64) -> Result<WatchStream, Lost> {
         let mut client = client.watch_client().max_decoding_message_size(Connection::max_answer());
         client.watch(inner.keys.mirrored(), Some(options)).await
     };
-    match timeout(ANSWER, begun).await {
+    match timeout(BEGIN, begun).await {
         Ok(watch) => Ok(watch?),
         Err(_) => Err(Lost::Watch("etcd does not begin to watch".to_owned())),
     }
@@ -172,7 +175,7 @@ async fn prove(inner: &Inner, source: Source) -> Result<std::convert::Infallible
                     return Err(Lost::Gap("this etcd is another one, or was restored from a backup".to_owned()));
                 }
                 let newest = now.kvs().first().map_or(0, KeyValue::mod_revision);
-                if !inner.mirror.reaches(newest, asked + ANSWER + BEHIND).await {
+                if !inner.mirror.reaches(newest, Instant::now() + BEHIND).await {
                     return Err(Lost::Watch(format!("the watch does not bring revision {newest}")));
                 }
                 if inner.mirror.troubled().is_some() {
@@ -192,9 +195,8 @@ async fn prove(inner: &Inner, source: Source) -> Result<std::convert::Infallible
 
 /// Waits until the mirror has what etcd had when it was asked.
 pub(super) async fn catch_up(inner: &Inner) -> Result<(), StoreError> {
-    let asked = Instant::now();
     let newest = count(inner).await?.kvs().first().map_or(0, KeyValue::mod_revision);
-    if inner.mirror.reaches(newest, asked + ANSWER + BEHIND).await {
+    if inner.mirror.reaches(newest, Instant::now() + BEHIND).await {
         return Ok(());
     }
     Err(StoreError::Unavailable { reason: format!("the watch does not bring etcd's revision {newest}") })
