@@ -239,14 +239,22 @@ async fn serve_connection<S, ResB>(
     let requests = Arc::clone(&activity);
     let serve = service_fn(move |mut request: Request<Incoming>| {
         // Whom to believe may have changed since the connection was made.
-        let trusted = &live.load().trusted_proxies;
+        let settings = live.load();
+        let trusted = &settings.trusted_proxies;
+        let is_stranger = settings.proxies_alone && !trusted.contains(peer.ip().to_canonical());
         let caller = Caller::new(trusted, peer.ip(), &header, tls);
         let client = caller.client(trusted, request.headers());
         request.extensions_mut().insert(PeerAddress(client));
         if let Some(tls) = caller.client_tls(request.headers()) {
             request.extensions_mut().insert(tls);
         }
-        answer(service.clone(), request, &requests)
+        let answer = answer(service.clone(), request, &requests);
+        async move {
+            if is_stranger {
+                return Err(Unanswered("it comes from none of `listen.trusted_proxies` any more".into()));
+            }
+            answer.await.map_err(|error| Unanswered(error.into()))
+        }
     });
     let mut connection = pin!(server.serve_connection(watched, serve));
     let mut closing = false;
@@ -327,6 +335,22 @@ where
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response.map(|body| Guarded::new(body, busy)))
+    }
+}
+
+/// Why a request gets no answer, and its connection is closed.
+#[derive(Debug)]
+struct Unanswered(BoxError);
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a request is not answered: {}", self.0)
+    }
+}
+
+impl std::error::Error for Unanswered {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
     }
 }
 

@@ -13,7 +13,7 @@ use super::generation::{Generation, Lasting};
 use super::seats::Exchange;
 use crate::admin::api::AdminApi;
 use crate::config::Settings;
-use crate::config::settings::{Endpoint, StoreUrl};
+use crate::config::settings::{Endpoint, Enforcement, StoreUrl, UpstreamAuth};
 use crate::meters;
 use crate::telemetry::logging;
 
@@ -101,6 +101,16 @@ fn keep(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
         limits.max_connections => "limits.max_connections",
         log.format => "log.format",
         log.audit => "log.audit",
+    }
+    // A file without `[authz]` may say what `config` refuses beside it. Whoever asks goes on asking until the restart, and
+    // must not be answered by that. That nobody is trusted any more counts at once: then nobody may ask.
+    if old.authz.is_some() && new.upstream.auth == UpstreamAuth::Resign {
+        keys.push("upstream.auth, which [authz] rests on");
+        new.upstream.auth = old.upstream.auth;
+    }
+    if old.authz.is_some() && new.policy.enforcement == Enforcement::Off {
+        keys.push("policy.enforcement, which [authz] rests on");
+        new.policy.enforcement = old.policy.enforcement;
     }
     // An embedded store has its files, its keys and its names from its start.
     let is_embedded = |settings: &Settings| {

@@ -1,6 +1,6 @@
 //! What the person on call relies on, with the program as it is installed: what it counts (`metrics`), what it
-//! does with new versions of its files (`reload`), how it stops (`drain`), and that
-//! traces pass (`tracing`).
+//! does with new versions of its files (`reload`; `authz`, where a proxy asks), how it stops (`drain`), and that traces
+//! pass (`tracing`).
 #![cfg(feature = "proxy")]
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
     reason = "a test's helpers fail by panicking"
 )]
 
+mod authz;
 mod drain;
 mod metrics;
 mod reload;

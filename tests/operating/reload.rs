@@ -15,11 +15,11 @@ use crate::store::Store;
 use crate::support::process::{eventually, free_address};
 use crate::support::{ACCOUNT, Client, PUBLIC, Proxy, SOON, identities, signed};
 
-fn reloads(file: &str, result: &str) -> String {
+pub(crate) fn reloads(file: &str, result: &str) -> String {
     format!("portcullis_reloads_total{{file=\"{file}\",result=\"{result}\"}}")
 }
 
-fn in_force(file: &str) -> String {
+pub(crate) fn in_force(file: &str) -> String {
     format!("portcullis_last_reload_successful{{file=\"{file}\"}}")
 }
 
