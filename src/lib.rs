@@ -18,6 +18,8 @@ pub mod meters;
 pub mod ownership;
 pub mod policy;
 pub mod s3;
+#[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "nobody begins spans in builds without it"))]
+pub mod spans;
 pub mod store;
 
 #[cfg(feature = "proxy")]

@@ -380,6 +380,20 @@ impl<'r, 't> Value<'r, 't> {
         count
     }
 
+    /// A number from 0 to 1.
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        let text = match &self.value {
+            DeValue::Float(float) => float.as_str(),
+            DeValue::Integer(integer) => integer.as_str(),
+            _ => return self.expected("a number"),
+        };
+        let ratio = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
+        if ratio.is_none() {
+            self.problem(&format!("`{text}` is not a number from 0 to 1"));
+        }
+        ratio
+    }
+
     pub(crate) fn table(self) -> Option<Table<'r, 't>> {
         match self.value {
             DeValue::Table(entries) => {

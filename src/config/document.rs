@@ -174,11 +174,11 @@ fn document() -> String {
 /// What the key may hold, as the code says it of what it may not.
 fn values(entry: &Entry) -> String {
     let with = |value: &str| problems(&alone(entry, value), &entry.path);
-    let of_wrong_kind = with("0.5");
-    let expected =
-        of_wrong_kind.iter().find_map(|text| text.strip_prefix("expected ")?.strip_suffix(", found a float"));
+    let of_wrong_kind = with("1979-05-27");
+    let expected = of_wrong_kind.iter().find_map(|text| text.strip_prefix("expected ")?.strip_suffix(", found a date"));
     match expected {
         Some("true or false") => "`true` or `false`".to_owned(),
+        Some("a number") => "number from 0 to 1".to_owned(),
         Some("a whole number") => "whole number, 1 or more".to_owned(),
         Some("a list") => "list of texts".to_owned(),
         Some("a table") => "table, or list of them".to_owned(),
@@ -192,7 +192,7 @@ fn values(entry: &Entry) -> String {
                 None => "text".into(),
             };
             // A list is then taken apart, and its entries are what is wrong.
-            if with("[0.5]").iter().any(|text| text.ends_with("found a float")) {
+            if with("[1979-05-27]").iter().any(|text| text.ends_with("found a date")) {
                 values.push_str("; or a list");
             }
             values
@@ -203,7 +203,7 @@ fn values(entry: &Entry) -> String {
 
 /// Keys whose values cannot be changed alone, or name files and variables that a test does not have, beside those that are
 /// brought into force with them.
-const TOGETHER: [(&str, &str); 16] = [
+const TOGETHER: [(&str, &str); 19] = [
     ("admin.token_file", "admin.address"),
     ("upstream.endpoints", "upstream.endpoint"),
     ("upstream.ca_file", "upstream.endpoint"),
@@ -220,6 +220,9 @@ const TOGETHER: [(&str, &str); 16] = [
     ("store.password_env", "store.url"),
     ("store.password_file", "store.url"),
     ("store.password", "store.url"),
+    ("trace.ca_file", "trace.otlp_endpoint"),
+    ("trace.headers_env", "trace.headers"),
+    ("trace.headers_file", "trace.headers"),
 ];
 
 /// What a change of the key takes.
@@ -260,8 +263,11 @@ fn other_value(entry: &Entry) -> String {
         "upstream.endpoint" => "http://192.0.2.1",
         "upstream.account.id" | "ownership.default_account" | "ownership.bucket.account" => "777788889999",
         "store.url" => "redb:other.redb",
+        "trace.otlp_endpoint" => "http://192.0.2.1:4318",
+        "trace.headers" => "x-scope=other",
         _ if values.starts_with("address") => "192.0.2.1:1",
         _ if values.starts_with("length of time") => "7s",
+        _ if values.starts_with("number") => return "0.25".to_owned(),
         _ if values.starts_with("whole number") => return "7".to_owned(),
         _ if values == "`true` or `false`" => return (entry.value != "true").to_string(),
         _ if values.starts_with('`') => {
@@ -280,7 +286,8 @@ fn other_value(entry: &Entry) -> String {
 
 fn settings(text: &str) -> Settings {
     // One key of each kind: several places or one, one form of each secret.
-    let is_kept = |line: &&str| !["endpoints = ", "secret_access_key_"].iter().any(|other| line.starts_with(other));
+    let is_kept =
+        |line: &&str| !["endpoints = ", "secret_access_key_", "headers_"].iter().any(|other| line.starts_with(other));
     let text: String = text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
     // Without a key there is no secret either.
     let text = text.replace("access_key_id = \"\"", "access_key_id = \"AK\"");

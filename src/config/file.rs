@@ -14,7 +14,7 @@ use super::settings::{
     LimitSettings, ListenSettings, LogFormat, LogSettings, OwnershipSettings, OwnershipSource, PolicyHandler,
     PolicySettings, Settings, TlsSettings, UpstreamAuth, UpstreamSettings,
 };
-use super::{store, upstream};
+use super::{store, trace, upstream};
 use crate::auth::admin_token::AdminToken;
 use crate::policy::AccountId;
 use crate::s3::held_bytes::DEFAULT_HELD_BYTES;
@@ -42,6 +42,7 @@ pub(super) fn read(mut root: Table<'_, '_>) -> Read {
     let (ownership, named_accounts) = ownership(root.section("ownership"));
     let limits = limits(root.section("limits"));
     let log = log(root.section("log"));
+    let trace = trace::read(root.section("trace"));
     root.finish();
     let identity_file = identity.file.clone();
     let settings = upstream.map(|upstream| Settings {
@@ -55,6 +56,7 @@ pub(super) fn read(mut root: Table<'_, '_>) -> Read {
         ownership,
         limits,
         log,
+        trace,
     });
     Read { settings, identity_file, named_accounts }
 }

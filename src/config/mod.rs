@@ -1,6 +1,6 @@
 //! What does `proxy.toml` say?
 //!
-//! Two stages: the file as its author wrote it, read section by section (`file`, `store`, `upstream`), and the checked
+//! Two stages: the file as its author wrote it, read section by section (`file` and its neighbours), and the checked
 //! [`Settings`] that the server takes apart. A file with a problem is refused as a whole, and all its problems are told
 //! at once, each with its line. Relative paths in the file are relative to the file's own directory.
 
@@ -10,6 +10,7 @@ mod etcd;
 mod file;
 pub mod settings;
 mod store;
+mod trace;
 mod upstream;
 
 use std::path::{Path, PathBuf};

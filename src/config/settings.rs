@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::Uri;
+use http::{HeaderName, HeaderValue, Uri};
 use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 
@@ -36,6 +36,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// `[log]`
     pub log: LogSettings,
+    /// `[trace]`; none where no `otlp_endpoint` is given.
+    pub trace: Option<TraceSettings>,
 }
 
 /// Where clients connect.
@@ -316,4 +318,46 @@ pub enum AuditTarget {
     Stderr,
     /// To the end of this file.
     File(PathBuf),
+}
+
+/// Which collector is told of requests, and of how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceSettings {
+    /// Where it takes spans: `http` or `https`, path and all.
+    pub endpoint: Uri,
+    /// The authorities that it must have its certificate from; none for those that the system trusts.
+    pub authorities: Option<Vec<CertificateDer<'static>>>,
+    /// What is sent with each batch of spans, such as a token.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What it is told that we are.
+    pub service_name: String,
+    /// How many of the traces that begin here are recorded.
+    pub sample_ratio: Ratio,
+    /// How long a batch of spans may take to be sent.
+    pub timeout: Duration,
+}
+
+/// A number from 0 to 1; by default 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ratio(f64);
+
+// A number that is none is no ratio, and all others equal themselves.
+impl Eq for Ratio {}
+
+impl Ratio {
+    /// None for any other number.
+    pub fn new(number: f64) -> Option<Self> {
+        (0.0..=1.0).contains(&number).then_some(Self(number))
+    }
+
+    /// The number.
+    pub fn number(self) -> f64 {
+        self.0
+    }
+}
+
+impl Default for Ratio {
+    fn default() -> Self {
+        Self(1.0)
+    }
 }

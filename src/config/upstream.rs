@@ -20,7 +20,9 @@ const DEFAULT_SECRET_ENV: &str = "PORTCULLIS_UPSTREAM_SECRET";
 pub(super) fn read(mut table: Table<'_, '_>) -> Option<UpstreamSettings> {
     let reader = table.reader();
     let endpoints = endpoints(&mut table);
-    let authorities = authorities(&mut table, &endpoints);
+    let is_https = |endpoint: &Endpoint| matches!(endpoint, Endpoint::Http(uri) if uri.scheme_str() == Some("https"));
+    let is_https = (!endpoints.is_empty()).then(|| endpoints.iter().any(is_https));
+    let authorities = authorities(&mut table, is_https);
     let region = table.take("region").and_then(|value| value.parse(region)).unwrap_or_else(|| "us-east-1".to_owned());
     let auth_value = table.take("auth");
     let auth_at = auth_value.as_ref().map_or(table.at(), Value::at);
@@ -114,10 +116,10 @@ fn endpoints(table: &mut Table<'_, '_>) -> Vec<Endpoint> {
     }
 }
 
-fn authorities(table: &mut Table<'_, '_>, endpoints: &[Endpoint]) -> Option<Vec<CertificateDer<'static>>> {
+/// Reads `ca_file`, beside endpoints of which some are `https` or none, where that is known.
+pub(super) fn authorities(table: &mut Table<'_, '_>, is_https: Option<bool>) -> Option<Vec<CertificateDer<'static>>> {
     let value = table.take("ca_file")?;
-    let is_https = |endpoint: &Endpoint| matches!(endpoint, Endpoint::Http(uri) if uri.scheme_str() == Some("https"));
-    if !endpoints.is_empty() && !endpoints.iter().any(is_https) {
+    if is_https == Some(false) {
         value.warning("has no effect, since no endpoint is `https`");
     }
     let reader = table.reader();
@@ -143,27 +145,33 @@ fn parse_endpoint(reader: &Reader<'_>, text: &str) -> Result<Endpoint, String> {
         Some(path) => return Ok(Endpoint::Embedded(reader.resolve(path))),
         None => {}
     }
-    let wrong = |what: &str| Err(format!("{what}: write it as `http://HOST:PORT`"));
-    let Ok(uri) = text.parse::<Uri>() else { return wrong("is not a URL") };
+    let wrong = |what: &str| format!("{what}: write it as `http://HOST:PORT`");
+    let uri = parse_http(text).map_err(wrong)?;
+    if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") || text.contains('#') {
+        return Err(wrong("has a path, a query or a fragment"));
+    }
+    Ok(Endpoint::Http(uri))
+}
+
+/// A URL with a host that can be connected to; or what is wrong with it, without quoting it, since what stands before an `@`
+/// may be a password.
+pub(super) fn parse_http(text: &str) -> Result<Uri, &'static str> {
+    let uri = text.parse::<Uri>().map_err(|_| "is not a URL")?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return wrong("is not a URL");
+        return Err("is not a URL");
     };
     if !matches!(scheme, "http" | "https") {
-        return wrong("is neither `http` nor `https`");
+        return Err("is neither `http` nor `https`");
     }
-    // Not quoted above or here, since what stands before an `@` may be a password.
     if authority.as_str().contains('@') {
-        return wrong("has a user name in it");
+        return Err("has a user name in it");
     }
     // `http` takes any text for a port, and gives none where it is no number; clients would then take the default one.
     let port_is_none = authority.port_u16().is_none_or(|port| port == 0);
     if authority.host().is_empty() || (authority.as_str() != authority.host() && port_is_none) {
-        return wrong("has no host, or a port that is none");
+        return Err("has no host, or a port that is none");
     }
-    if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") || text.contains('#') {
-        return wrong("has a path, a query or a fragment");
-    }
-    Ok(Endpoint::Http(uri))
+    Ok(uri)
 }
 
 enum Pair {

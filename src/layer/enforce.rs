@@ -48,6 +48,7 @@ impl<S> Call<S> {
     {
         let Decidable { target, operation } = Decidable::of(&self.exchange.parts, &self.exchange.shared)?;
         self.exchange.findings.set_operation(Some(operation));
+        self.exchange.findings.set_bucket(target.address.bucket());
         self.exchange.asked_by = self.exchange.cross_origin(&target.address);
         match (target.route, target.address.bucket().cloned()) {
             (Route::Policy(call), Some(bucket)) => return self.policy(call, bucket, target.style, body).await,
@@ -347,6 +348,7 @@ impl Exchange {
 
     /// Decides a request that somebody else sends on, without a consequence, and tells what came of it.
     pub(super) async fn rehearse_head(&self, target: &Target, operation: Operation) {
+        self.findings.set_bucket(target.address.bucket());
         if let Err((by, error)) = self.rehearse(target, operation, None).await {
             self.tell_would_refuse(Some(operation), by.as_deref(), &error);
         }
@@ -357,6 +359,7 @@ impl Exchange {
     /// # Errors
     /// Why it may not go on.
     pub(super) async fn decide_head(&self, target: &Target, operation: Operation) -> Result<(), S3Error> {
+        self.findings.set_bucket(target.address.bucket());
         let (signed, _) = self.admit_to_decision().await?;
         let ruling = self.ruling(target, operation, signed.as_ref(), None).await?;
         self.follow(&ruling, operation, signed.as_ref().map(|signed| &*signed.identity))

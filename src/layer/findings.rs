@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use crate::s3::address::BucketName;
 use crate::s3::operation::Operation;
+use crate::spans::{Span, Value};
 
 /// What became known of a request on its way. An outer layer that wants to know, such as an access log, puts one among the
 /// request's extensions and keeps a clone.
@@ -16,6 +18,8 @@ struct Found {
     operation: AtomicU8,
     verdict: AtomicU8,
     received: AtomicU64,
+    /// What is recorded of it; none where nothing is.
+    span: Option<Span>,
 }
 
 /// What was decided about a request; in a dry run, what would have been.
@@ -42,6 +46,17 @@ impl Conclusion {
 }
 
 impl Findings {
+    /// Nothing yet, of a request that this records.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn recorded_by(span: Option<Span>) -> Self {
+        Self(Arc::new(Found { span, ..Found::default() }))
+    }
+
+    /// What is recorded of the request; none where nothing is.
+    pub(crate) fn span(&self) -> Option<&Span> {
+        self.0.span.as_ref()
+    }
+
     /// What it asks for; none where that is not known, or not of S3.
     pub fn operation(&self) -> Option<Operation> {
         let place = usize::from(self.0.operation.load(Ordering::Relaxed)).checked_sub(1)?;
@@ -72,6 +87,13 @@ impl Findings {
         // Enums of ours number their variants from 0, in the order of `ALL`; there is room for twice as many.
         let place = operation.and_then(|operation| u8::try_from(operation as usize + 1).ok());
         self.0.operation.store(place.unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    /// The bucket it is on.
+    pub(super) fn set_bucket(&self, bucket: Option<&BucketName>) {
+        if let (Some(span), Some(bucket)) = (self.span(), bucket) {
+            span.set("aws.s3.bucket", Value::Text(bucket.as_str()));
+        }
     }
 
     pub(super) fn set_verdict(&self, verdict: Conclusion) {

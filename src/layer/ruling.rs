@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::denied::{DenialReason, PolicyDenial};
+use super::findings::Conclusion;
 use super::layer::Handler;
 use super::policy_api::{
     EXPECTED_OWNER, SOURCE_EXPECTED_OWNER, expected_owner, no_such_bucket, unavailable, unresolved,
@@ -33,6 +34,7 @@ use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::form::Form;
 use crate::s3::operation::Operation;
 use crate::s3::public_access_block::PublicAccessBlock;
+use crate::spans::{Kind, Span, Value};
 
 const PREFIX: ConditionKey = ConditionKey::named("s3:prefix");
 const EXISTING_OBJECT_TAG: ConditionKey = ConditionKey::named("s3:ExistingObjectTag");
@@ -106,6 +108,23 @@ impl Standing {
     }
 }
 
+/// Says of the span of a decision what came of it.
+fn describe(span: &Span, ruling: &Result<Ruling, S3Error>) {
+    let conclusion = match ruling {
+        Ok(ruling) if ruling.denied.is_some() || ruling.entries.iter().any(|(_, denial)| denial.is_some()) => {
+            Conclusion::Denied
+        }
+        Ok(_) => Conclusion::Allowed,
+        Err(_) => Conclusion::Refused,
+    };
+    span.set("portcullis.decision", Value::Word(conclusion.as_str()));
+    if let Err(error) = ruling
+        && error.status().is_server_error()
+    {
+        span.failed(Value::Word(error.code().name()));
+    }
+}
+
 impl Exchange {
     /// Decides a request.
     ///
@@ -113,9 +132,13 @@ impl Exchange {
     /// [`S3Error`] where it cannot be decided: it is malformed, there is no such bucket, or something needed to decide
     /// does not answer.
     pub(crate) async fn rule(&self, case: &Case<'_>) -> Result<Ruling, S3Error> {
+        let span = self.findings.span().map(|span| span.child("decide", Kind::Internal));
         let started = Instant::now();
         let ruling = self.decide(case).await;
         self.shared.tally.took(started.elapsed());
+        if let Some(span) = span {
+            describe(&span, &ruling);
+        }
         ruling
     }
 

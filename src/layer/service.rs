@@ -71,10 +71,11 @@ where
         let body = RequestBody::streaming(body);
         if self.shared.enforcement == Enforcement::Off
             && self.shared.pass_through == PassThrough::AsSent
-            && let Ok(Target { route: Route::Onward, operation, .. }) = Target::of(&parts, &self.shared)
+            && let Ok(Target { route: Route::Onward, operation, address, .. }) = Target::of(&parts, &self.shared)
         {
             if let Some(findings) = parts.extensions.get::<Findings>() {
                 findings.set_operation(operation);
+                findings.set_bucket(address.bucket());
             }
             return ResponseFuture::passing(self.inner.call(Request::from_parts(parts, body)));
         }
@@ -183,6 +184,7 @@ impl<S> Call<S> {
     {
         let target = Target::of(&self.exchange.parts, &self.exchange.shared)?;
         self.exchange.findings.set_operation(target.operation);
+        self.exchange.findings.set_bucket(target.address.bucket());
         match (target.route, target.address.bucket().cloned()) {
             (Route::Policy(call), Some(bucket)) => self.policy(call, bucket, target.style, body).await,
             (Route::PublicAccess(call), Some(bucket)) => self.public_access(call, &bucket, body).await,

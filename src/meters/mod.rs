@@ -58,6 +58,9 @@ pub fn begin() {
         (&UPSTREAM_ERRORS, &["timeout"]),
         (&RECEIVED, &[]),
         (&SENT, &[]),
+        (&SPANS, &["sent"]),
+        (&SPANS, &["failed"]),
+        (&SPANS, &["dropped"]),
     ];
     for (metric, labels) in counters {
         metric.counter(labels).increment(0);

@@ -91,6 +91,10 @@ metrics! {
     CERTIFICATE_EXPIRY = "portcullis_certificate_expiry_timestamp_seconds", Kind::Gauge, ["certificate"],
         "When a certificate that clients get expires, as Unix time. `certificate`: its file.";
 
+    // Traces.
+    SPANS = "portcullis_trace_spans_total", Kind::Counter, ["outcome"],
+        "Spans that were recorded, where `trace.otlp_endpoint` is given. `outcome`: `sent`, `failed` (the collector did not take them) or `dropped` (too many were waiting for it).";
+
     // The process.
     BUILD_INFO = "portcullis_build_info", Kind::Gauge, ["version"],
         "1, for the version that runs.";

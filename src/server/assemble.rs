@@ -18,6 +18,7 @@ use super::stack::DataService;
 use super::stores::{self, Stores};
 use super::swapped::Swapped;
 use super::tls::{CertificateFiles, ClientAuth, TlsFiles};
+use super::traces::Traces;
 use super::{Place, ServeError, Server};
 use crate::admin::api::AdminApi;
 use crate::admin::health::{Check, Health};
@@ -41,7 +42,9 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
     let stores = stores::open(&settings.store, upstream.settings(), embedded.is_some()).await?;
     let Stores { policies, registry, check, freeze, staleness } = stores;
     let policies = Arc::new(Metered::new(policies));
-    let lasting = Lasting { identities, certificates, audit, policies, registry, embedded };
+    let traces = Traces::start(settings.trace.as_ref())?;
+    let tracer = traces.tracer();
+    let lasting = Lasting { identities, certificates, audit, policies, registry, embedded, tracer };
     let generation = Generation::first(&lasting, settings, upstream);
 
     let administration = generation.policies.administration(Arc::clone(&lasting.registry));
@@ -78,6 +81,7 @@ pub(super) async fn assemble(settings: Settings, identities: Arc<IdentityFile>) 
                 let upkeep = tokio::spawn(metrics::upkeep());
                 let drained = frontend.run(shutdown).await;
                 upkeep.abort();
+                traces.finish().await;
                 // What lasts must outlive the last request.
                 drop(live);
                 drained
@@ -94,11 +98,11 @@ async fn authz_listener(
 ) -> Result<(Listener, Swapped<impl DataService + use<>>, Exchange), ServeError> {
     let listener = Listener::bind(authz::listener(address, &settings.listen)).await.map_err(ServeError::Bind)?;
     let live = Arc::clone(listener.live());
-    let decisions = Swapped::new(authz::decisions(generation.in_flight.clone(), generation.policies.authorizer()));
+    let decisions = Swapped::new(generation.decisions());
     let served = decisions.clone();
     let exchange = move |generation: &Generation, settings: &FrontendSettings| {
         live.store(Arc::new(authz::listener(address, &settings.listen)));
-        served.replace(authz::decisions(generation.in_flight.clone(), generation.policies.authorizer()));
+        served.replace(generation.decisions());
     };
     Ok((listener, decisions, Box::new(exchange)))
 }

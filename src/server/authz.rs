@@ -30,6 +30,7 @@ use crate::layer::question::{Asking, InvalidQuestion, asked_about};
 use crate::layer::respond::Responder;
 use crate::layer::{BoxError, RequestId};
 use crate::s3::error::ErrorCode;
+use crate::spans::Tracer;
 use crate::telemetry::access_log::{AccessLogLayer, Counted};
 
 /// The status that the client is to get, of a request that nginx was told not to let pass.
@@ -57,10 +58,12 @@ pub fn listener(address: SocketAddr, data: &ListenerSettings) -> ListenerSetting
     }
 }
 
-/// The service that answers them. `in_flight` bounds how many at once, with the requests that share it.
+/// The service that answers them. `in_flight` bounds how many at once, with the requests that share it; `tracer` begins
+/// their traces.
 pub fn decisions(
     in_flight: InFlightLayer,
     authorizer: Authorizer,
+    tracer: Option<Tracer>,
 ) -> impl Service<
     Request<Inbound>,
     Response = Response<impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static>,
@@ -73,7 +76,7 @@ pub fn decisions(
     ServiceBuilder::new()
         // Outermost, so that all others see the request that is asked about and not the question.
         .layer(layer_fn(|inner| Questions { inner }))
-        .layer(AccessLogLayer::default())
+        .layer(AccessLogLayer::new(tracer))
         .layer(CatchPanicLayer::custom(rescue::answer))
         .layer(in_flight)
         .service(service_fn(move |request: Request<Counted<Empty<Bytes>>>| {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::ServeError;
 use super::auditing::{record, record_denial};
+use super::authz;
 use super::client_address::TrustedProxies;
 use super::frontend::FrontendSettings;
 use super::in_flight::InFlightLayer;
 use super::listener::ListenerSettings;
-use super::stack::StackSettings;
+use super::stack::{DataService, StackSettings};
 use super::tls::Certificates;
 use crate::auth::identity::{AccessKeyId, SecretKey};
 use crate::config::Settings;
@@ -26,6 +27,7 @@ use crate::ownership::resolver::{OwnerResolver, Source};
 use crate::s3::address::Domains;
 use crate::s3::checksum::hex;
 use crate::s3::held_bytes::HeldBytes;
+use crate::spans::Tracer;
 use crate::store::{OwnerRegistry, PolicyStore};
 use crate::telemetry::audit::AuditLog;
 use crate::upstream::{
@@ -44,6 +46,7 @@ pub(super) struct Lasting {
     pub(super) policies: Arc<dyn PolicyStore>,
     pub(super) registry: Arc<dyn OwnerRegistry>,
     pub(super) embedded: Option<Embedded>,
+    pub(super) tracer: Option<Tracer>,
 }
 
 /// The store inside this process, and the key that is ours there.
@@ -60,6 +63,7 @@ pub(super) struct Generation {
     held: HeldBytes,
     upstream: Upstream,
     owners: Arc<OwnerResolver>,
+    tracer: Option<Tracer>,
 }
 
 /// What is needed to speak to the store.
@@ -79,7 +83,7 @@ impl Generation {
         let in_flight = InFlightLayer::new(settings.limits.max_in_flight);
         let held = HeldBytes::new(settings.limits.max_held_bytes);
         let policies = policies(lasting, &settings, &upstream, &owners).with_held_bytes(held.clone()).build();
-        Self { settings, in_flight, policies, held, upstream, owners }
+        Self { settings, in_flight, policies, held, upstream, owners, tracer: lasting.tracer.clone() }
     }
 
     /// What takes the place of this one for `settings`. What they leave as it is goes on: connections to the store, and what
@@ -106,7 +110,7 @@ impl Generation {
         let held = if self.settings.limits.max_held_bytes == most { self.held.clone() } else { HeldBytes::new(most) };
         let policies = policies(lasting, &settings, &upstream, &owners);
         let policies = policies.with_held_bytes(held.clone()).in_turn_with(&self.policies).build();
-        Ok(Self { settings, in_flight, policies, held, upstream, owners })
+        Ok(Self { settings, in_flight, policies, held, upstream, owners, tracer: lasting.tracer.clone() })
     }
 
     /// Asks the store.
@@ -116,7 +120,16 @@ impl Generation {
 
     /// What the stacks of layers need to know.
     pub(super) fn stack(&self) -> StackSettings {
-        StackSettings { in_flight: self.in_flight.clone(), body_idle_timeout: self.settings.limits.idle_timeout }
+        StackSettings {
+            in_flight: self.in_flight.clone(),
+            body_idle_timeout: self.settings.limits.idle_timeout,
+            tracer: self.tracer.clone(),
+        }
+    }
+
+    /// What answers proxies that ask.
+    pub(super) fn decisions(&self) -> impl DataService + use<> {
+        authz::decisions(self.in_flight.clone(), self.policies.authorizer(), self.tracer.clone())
     }
 
     /// What the clients of the store need to know; the same one as long as nothing of it changes.

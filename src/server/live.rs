@@ -101,6 +101,7 @@ fn keep(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
         limits.max_connections => "limits.max_connections",
         log.format => "log.format",
         log.audit => "log.audit",
+        trace => "[trace]",
     }
     // A file without `[authz]` may say what `config` refuses beside it. Whoever asks goes on asking until the restart, and
     // must not be answered by that. That nobody is trusted any more counts at once: then nobody may ask.

@@ -24,6 +24,7 @@ pub mod stack;
 mod stores;
 mod swapped;
 pub mod tls;
+mod traces;
 mod transport;
 pub mod workers;
 
@@ -192,6 +193,8 @@ pub enum ServeError {
     Random(io::Error),
     /// The system gives no threads to serve clients with.
     Workers(io::Error),
+    /// Traces cannot be sent.
+    Traces(Box<dyn std::error::Error + Send + Sync>),
     /// Running requests were cut off when the drain time-out had passed.
     Cut {
         /// How many connections.
@@ -213,6 +216,7 @@ impl fmt::Display for ServeError {
             Self::Audit(error) => error.fmt(f),
             Self::Random(error) => write!(f, "no random numbers are to be had: {error}"),
             Self::Workers(error) => write!(f, "no threads are to be had: {error}"),
+            Self::Traces(error) => error.fmt(f),
             Self::Cut { connections } => {
                 write!(f, "{connections} connections were cut off, since they were busy past `limits.drain_timeout`")
             }
@@ -231,6 +235,7 @@ impl std::error::Error for ServeError {
             Self::Objects(error) => Some(error),
             Self::Audit(error) => Some(error),
             Self::Random(error) | Self::Workers(error) => Some(error),
+            Self::Traces(error) => error.source(),
             Self::Certificates(_) | Self::NotBuilt { .. } | Self::Cut { .. } => None,
         }
     }

@@ -14,6 +14,7 @@ use super::idle::{BodyIdleLayer, Moving};
 use super::in_flight::InFlightLayer;
 use super::rescue;
 use crate::layer::{BoxError, BucketPolicyLayer, RequestBody};
+use crate::spans::Tracer;
 use crate::telemetry::access_log::{AccessLogLayer, Counted};
 use crate::upstream::UpstreamClient;
 
@@ -24,6 +25,8 @@ pub struct StackSettings {
     pub in_flight: InFlightLayer,
     /// How long a body may stand still.
     pub body_idle_timeout: Duration,
+    /// Begins the traces of requests; none for no traces.
+    pub tracer: Option<Tracer>,
 }
 
 /// What reaches the store's client of a request's body.
@@ -61,7 +64,7 @@ pub fn stack(
 ) -> impl DataService {
     ServiceBuilder::new()
         // Outermost, so that its line tells what the client got, whoever said it, and how much of it.
-        .layer(AccessLogLayer::default())
+        .layer(AccessLogLayer::new(settings.tracer))
         // Around all that decides or forwards: a defect costs its own request, which is told so, and nothing passes by it.
         .layer(CatchPanicLayer::custom(rescue::answer))
         // Before anything that costs: what cannot be held is refused with next to no work.

@@ -1,5 +1,7 @@
-//! One line a request, written when its answer has been sent or will never be, and its share of what is counted:
-//! [`AccessLogLayer`].
+//! One line a request, written when its answer has been sent or will never be, and its share of what is counted and of what
+//! traces tell: [`AccessLogLayer`].
+
+mod span;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,6 +23,7 @@ use tower_service::Service;
 
 use super::requests::RequestMeters;
 use crate::layer::{Asking, Findings, PeerAddress};
+use crate::spans::{Span, Tracer};
 
 /// The target of these lines, for filters.
 pub const TARGET: &str = "portcullis::access";
@@ -37,17 +40,25 @@ const SECRETS: [&str; 7] = [
     "AWSAccessKeyId",
 ];
 
-/// Writes the access log, and counts.
+/// Writes the access log, counts, and begins traces.
 #[derive(Clone, Debug, Default)]
 pub struct AccessLogLayer {
     meters: Arc<RequestMeters>,
+    tracer: Option<Tracer>,
+}
+
+impl AccessLogLayer {
+    /// With what begins the span of each request; none for no traces.
+    pub fn new(tracer: Option<Tracer>) -> Self {
+        Self { tracer, ..Self::default() }
+    }
 }
 
 impl<S> Layer<S> for AccessLogLayer {
     type Service = AccessLog<S>;
 
     fn layer(&self, inner: S) -> AccessLog<S> {
-        AccessLog { inner, meters: Arc::clone(&self.meters) }
+        AccessLog { inner, meters: Arc::clone(&self.meters), tracer: self.tracer.clone() }
     }
 }
 
@@ -56,6 +67,7 @@ impl<S> Layer<S> for AccessLogLayer {
 pub struct AccessLog<S> {
     inner: S,
     meters: Arc<RequestMeters>,
+    tracer: Option<Tracer>,
 }
 
 impl<S, B, ResB> Service<Request<B>> for AccessLog<S>
@@ -72,7 +84,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let findings = Findings::default();
+        let span = self.tracer.as_ref().map(|tracer| span::begin(tracer, &request));
+        let findings = Findings::recorded_by(span);
         let entry = Entry::new(&request, findings.clone(), Arc::clone(&self.meters));
         request.extensions_mut().insert(findings.clone());
         let inner = self.inner.call(request.map(|body| Counted { body, findings }));
@@ -155,6 +168,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let took = self.started.elapsed();
         self.meters.ended(&self.findings, self.status, took, self.bytes_out);
+        let span = self.findings.span();
         tracing::info!(
             target: TARGET,
             method = %self.method,
@@ -169,9 +183,13 @@ impl Drop for Entry {
             asked_by = self.asked_by,
             request_id = self.request_id.as_ref().map(text).as_deref(),
             user_agent = self.user_agent.as_ref().map(text).as_deref(),
+            trace_id = span.map(Span::trace_id),
             aborted = !self.whole,
             "request"
         );
+        if let Some(span) = span {
+            self.end(span);
+        }
     }
 }
 

@@ -36,10 +36,12 @@ use super::endpoints::Endpoints;
 use super::headers;
 use super::respond::error_response;
 use super::sign::{SignError, Signer, anonymous_target, unsign_body, unsign_headers, unsigned_target};
+use super::spans;
 use crate::layer::BoxError;
 use crate::meters;
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::{Resign, Unsigned};
+use crate::spans::{Span, Value};
 
 /// What an [`UpstreamClient`] needs to know.
 #[derive(Clone, Debug)]
@@ -222,19 +224,26 @@ where
         let (shared, started) = (Arc::clone(&self.shared), Instant::now());
         ResponseFuture(Box::pin(async move {
             let resource = request.uri().path_and_query().cloned();
-            let (request, manner) = match ClientSettings::prepare(request) {
+            let span = spans::begin(&request);
+            let (mut request, manner) = match ClientSettings::prepare(request) {
                 Ok(prepared) => prepared,
                 Err(error) => return Ok(own_answer(&error, resource.as_ref())),
             };
+            if let Some(span) = &span {
+                spans::carry(span, &mut request, matches!(manner, Manner::Signed(_)));
+            }
             let address =
                 |request: &mut Request<B>, endpoint: &Endpoint| shared.settings.address(request, &manner, endpoint);
             match shared.dispatcher.send(request, address).await {
                 Ok(answer) => {
                     answer.load.standing().answered(started.elapsed());
-                    Ok(stores_answer(answer))
+                    if let Some(span) = &span {
+                        spans::answered(span, &answer, resource.as_ref());
+                    }
+                    Ok(stores_answer(answer, span))
                 }
                 Err(Unanswered::Body(error)) => Err(RequestBodyFailed(error)),
-                Err(unanswered) => Ok(failure(&unanswered, resource.as_ref())),
+                Err(unanswered) => Ok(failure(&unanswered, resource.as_ref(), span)),
             }
         }))
     }
@@ -265,15 +274,15 @@ impl Future for ResponseFuture {
     }
 }
 
-fn stores_answer(Answer { head, body, slot, load }: Answer) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::streamed(body, slot, load));
+fn stores_answer(Answer { head, body, slot, load }: Answer, span: Option<Span>) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::streamed(body, slot, load, span));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     headers::prepare_response(response.headers_mut());
     response
 }
 
-fn failure(unanswered: &Unanswered, resource: Option<&PathAndQuery>) -> Response<ResponseBody> {
+fn failure(unanswered: &Unanswered, resource: Option<&PathAndQuery>, span: Option<Span>) -> Response<ResponseBody> {
     let (code, reason) = match unanswered {
         // Told where it was found out.
         Unanswered::Refused(error) => return own_answer(error, resource),
@@ -288,6 +297,9 @@ fn failure(unanswered: &Unanswered, resource: Option<&PathAndQuery>) -> Response
     };
     tracing::warn!(error = %unanswered, "the object store did not answer");
     meters::UPSTREAM_ERRORS.counter(&[reason]).increment(1);
+    if let Some(span) = span {
+        span.failed(Value::Word(reason));
+    }
     own_answer(&code.into(), resource)
 }
 

@@ -11,6 +11,7 @@ use super::balance::Load;
 use super::http1::{Broken, Incoming};
 use super::pool::Slot;
 use crate::layer::BoxError;
+use crate::spans::Span;
 
 /// The body of an answer: the store's as it comes, or one of ours.
 #[derive(Debug)]
@@ -23,16 +24,17 @@ enum Kind {
     Own(Full<Bytes>),
 }
 
-/// A load for the endpoint until it has ended, or nobody wants it any more; then the connection is for the next request.
+/// A load for the endpoint until it has ended, or nobody wants it any more; then the connection is for the next request,
+/// and the span of this one ends.
 #[derive(Debug)]
 struct Download {
     body: Incoming,
-    held: Option<(Slot, Load)>,
+    held: Option<(Slot, Load, Option<Span>)>,
 }
 
 impl Download {
     fn release(&mut self) {
-        if let Some((slot, _load)) = self.held.take()
+        if let Some((slot, _load, _span)) = self.held.take()
             && let Some(connection) = self.body.take_connection()
         {
             slot.give_back(connection);
@@ -41,8 +43,8 @@ impl Download {
 }
 
 impl ResponseBody {
-    pub(super) fn streamed(body: Incoming, slot: Slot, load: Load) -> Self {
-        let mut download = Box::new(Download { body, held: Some((slot, load)) });
+    pub(super) fn streamed(body: Incoming, slot: Slot, load: Load, span: Option<Span>) -> Self {
+        let mut download = Box::new(Download { body, held: Some((slot, load, span)) });
         if download.body.is_end_stream() {
             download.release();
         }

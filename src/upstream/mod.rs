@@ -20,6 +20,7 @@ pub mod post_form;
 mod question;
 pub mod respond;
 mod sign;
+mod spans;
 mod tls;
 
 pub use client::{ClientSettings, RequestBodyFailed, ResponseFuture, UpstreamClient};
@@ -32,4 +33,6 @@ pub use endpoints::Endpoints;
 pub use objects::BucketObjects;
 pub use post_form::UpstreamFormSigner;
 pub use question::ControlError;
+#[cfg(feature = "otlp")]
+pub(crate) use tls::client_config;
 pub use tls::{TlsError, Trust};

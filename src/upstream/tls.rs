@@ -30,7 +30,7 @@ impl TlsError {
 
 /// For endpoints that are `https`, with the roots that `trust` names. Plain ones trust nobody: they need no certificates,
 /// so that the smallest of images will do.
-pub(super) fn client_config(trust: &Trust, is_https: bool) -> Result<ClientConfig, TlsError> {
+pub(crate) fn client_config(trust: &Trust, is_https: bool) -> Result<ClientConfig, TlsError> {
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::new)?;
@@ -50,7 +50,7 @@ pub(super) fn client_config(trust: &Trust, is_https: bool) -> Result<ClientConfi
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TLS towards the object store cannot be set up: {}", self.0)
+        write!(f, "TLS cannot be set up: {}", self.0)
     }
 }
 

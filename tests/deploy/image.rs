@@ -28,15 +28,6 @@ fn the_image_is_one_program_that_is_nobody_in_particular() {
     assert!(of("COPY").iter().all(|copied| copied.starts_with("--from=build")));
 }
 
-/// The manifests come with one that keeps policies in etcd.
-#[test]
-fn the_image_has_etcd() {
-    let text = fs::read_to_string(repository("deploy/Dockerfile")).unwrap();
-    let (build, _) = text.rsplit_once("\nFROM ").unwrap();
-    assert!(build.lines().any(|line| line == "ARG FEATURES=etcd"), "{build}");
-    assert!(build.contains("--features \"$FEATURES\""), "{build}");
-}
-
 /// Of a copy with nothing in it but what the image's build gets, cargo can tell what it would build.
 #[test]
 fn the_build_gets_what_it_needs() {

@@ -43,8 +43,6 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 /// All that a test may want to set.
 #[derive(Clone)]
 pub(crate) struct Options {
-    /// What its connections are counted as.
-    pub(crate) name: &'static str,
     pub(crate) credentials: UpstreamCredentials,
     pub(crate) connect_timeout: Duration,
     pub(crate) max_upstream_connections: Option<usize>,
@@ -63,7 +61,6 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            name: "data",
             credentials: UpstreamCredentials::default(),
             connect_timeout: Duration::from_secs(3),
             max_upstream_connections: None,
@@ -107,6 +104,7 @@ impl Proxy {
         let settings = StackSettings {
             in_flight: InFlightLayer::new(options.max_in_flight),
             body_idle_timeout: options.body_idle_timeout,
+            tracer: None,
         };
         Self::start_service(stack(settings, policies, UpstreamClient::new(upstream)), options).await
     }
@@ -123,7 +121,7 @@ impl Proxy {
         let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let settings = FrontendSettings {
             listen: ListenerSettings {
-                name: options.name,
+                name: "data",
                 addresses: vec![local],
                 max_connections: options.max_connections,
                 request_header_timeout: options.request_header_timeout,

@@ -19,7 +19,7 @@ async fn listeners() -> (Proxy, Proxy) {
         with_credentials(Options { trusted_proxies: trusted, ..Options::default() })
     };
     let layer = enforcing(PassThrough::AsSent, Arc::new(MemoryStore::default()));
-    let questions = Proxy::start_service(decisions(InFlightLayer::new(100), layer.authorizer()), options()).await;
+    let questions = Proxy::start_service(decisions(InFlightLayer::new(100), layer.authorizer(), None), options()).await;
     let data = Proxy::start_policies("127.0.0.1:1".parse().unwrap(), options(), layer).await;
     put_policy(&mut data.connect().await, OPEN).await;
     (data, questions)
