@@ -60,12 +60,14 @@ async fn a_policy_put_through_one_is_in_force_on_all() {
     for replica in replicas.iter() {
         eventually("past max_staleness", async || replica.get("a").await == 503).await;
         assert!(!replica.is_ready().await);
+        assert!(replica.staleness().await > 3.0);
         assert_eq!(replica.put_policy(&opening("b")).await, 503);
     }
     // And back: all recover by themselves.
     etcd.start_again();
     for replica in replicas.iter() {
         eventually("it is ready again", async || replica.is_ready().await).await;
+        eventually("and current", async || replica.staleness().await < 3.0).await;
         assert_eq!((replica.get("a").await, replica.get("b").await), (200, 403), "as it was");
     }
     eventually("changes are made again", async || replicas[1].put_policy(&opening("b")).await == 204).await;

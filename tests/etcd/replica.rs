@@ -62,6 +62,14 @@ impl Replica {
         http(self.admin, "GET /readyz HTTP/1.1\r\nHost: admin\r\n", "").await == 200
     }
 
+    /// What its metrics say of how old what it decides by is, in seconds. One recorder is all servers' of a process, so
+    /// only one may be asked at a time.
+    pub(crate) async fn staleness(&self) -> f64 {
+        let told = text(self.admin, "GET /metrics HTTP/1.1\r\nHost: admin\r\n", "").await;
+        let line = told.lines().find_map(|line| line.strip_prefix("portcullis_store_staleness_seconds "));
+        line.unwrap_or_else(|| panic!("{told}")).parse().unwrap()
+    }
+
     pub(crate) async fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         self.run.await.unwrap();
@@ -112,12 +120,17 @@ fn signed(method: &str, target: &str) -> String {
 
 /// The status that a request on a connection of its own is answered with.
 async fn http(address: SocketAddr, head: &str, body: &str) -> u16 {
+    let text = text(address, head, body).await;
+    text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("no answer: {text:?}"))
+}
+
+/// The whole answer.
+async fn text(address: SocketAddr, head: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(format!("{head}Connection: close\r\n\r\n{body}").as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
-    let text = String::from_utf8_lossy(&answer);
-    text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("no answer: {text:?}"))
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// A policy that opens one key to everybody.

@@ -83,6 +83,14 @@ impl Replica {
     pub(crate) async fn is_ready(&self) -> bool {
         ask(self.admin, "GET", "/readyz", "").await.0 == 200
     }
+
+    /// What its metrics say of how old what it decides by is, in seconds. One recorder is all servers' of a process, so
+    /// only one may be asked at a time.
+    pub(crate) async fn staleness(&self) -> f64 {
+        let (_, told) = ask(self.admin, "GET", "/metrics", "").await;
+        let line = told.lines().find_map(|line| line.strip_prefix("portcullis_store_staleness_seconds "));
+        line.unwrap_or_else(|| panic!("{told}")).parse().unwrap()
+    }
 }
 
 /// The policy that lets everybody read below `n/`.

@@ -144,6 +144,7 @@ async fn while_garage_is_away_copies_count_and_changes_are_refused() {
         eventually("the copy counts no more", async || replica.read(2).await == 503).await;
         assert_eq!(replica.policy().await.0, 503);
         assert!(!replica.is_ready().await);
+        assert!(replica.staleness().await >= MAX_STALENESS.as_secs_f64());
     }
     println!("max_staleness {MAX_STALENESS:?}: 503 on all {:?} after Garage was killed", killed.elapsed());
     assert!(killed.elapsed() + REFRESH >= MAX_STALENESS, "not before its time: {:?}", killed.elapsed());
@@ -157,6 +158,7 @@ async fn while_garage_is_away_copies_count_and_changes_are_refused() {
     eventually("a change is made again", async || replicas[1].put(4).await == 200).await;
     for replica in &replicas {
         eventually("ready again", async || replica.is_ready().await).await;
+        eventually("confirmed again", async || replica.staleness().await < 1.0).await;
         eventually("and seen", async || replica.policy().await.0 == 200).await;
     }
     for replica in replicas {

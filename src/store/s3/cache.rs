@@ -114,7 +114,6 @@ impl<T: Cached> Cache<T> {
         })
     }
 
-    /// What the keys of all its objects begin with.
     /// How old the oldest copy is that is in use while its question has no answer.
     pub(super) fn staleness(&self) -> Duration {
         let now = Instant::now();
@@ -129,6 +128,7 @@ impl<T: Cached> Cache<T> {
         slots.values().filter_map(since).max().unwrap_or_default()
     }
 
+    /// What the keys of all its objects begin with.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }

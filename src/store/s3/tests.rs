@@ -268,6 +268,33 @@ async fn a_copy_counts_until_max_staleness_where_the_store_is_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn staleness_is_the_age_of_a_copy_in_use_that_is_not_confirmed() {
+    let objects = Objects::new(true);
+    let store = replica(&objects);
+    let put_at = Instant::now();
+    put(&store, 1).await.unwrap();
+    advance(REFRESH * 2).await;
+    assert_eq!(store.staleness(), Duration::ZERO, "nobody has asked, so nobody was refused an answer");
+    objects.set(Trouble::Fails);
+    for _ in 0..2 * MAX_STALENESS.as_secs() {
+        let _ = seen(&store).await;
+        assert_eq!(store.staleness(), put_at.elapsed(), "it grows, and past max_staleness as well");
+        advance(Duration::from_secs(1)).await;
+    }
+    objects.set(Trouble::None);
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(seen(&store).await.unwrap(), Some(1));
+    assert_eq!(store.staleness(), Duration::ZERO, "it is confirmed");
+
+    objects.set(Trouble::Fails);
+    advance(REFRESH).await;
+    let _ = seen(&store).await;
+    assert!(store.staleness() >= REFRESH);
+    advance(Duration::from_secs(61)).await;
+    assert_eq!(store.staleness(), Duration::ZERO, "a bucket that is no longer in use is none to worry about");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_keeps_nobody_waiting_for_long_who_has_a_copy() {
     let objects = Objects::new(true);
     let store = replica(&objects);
