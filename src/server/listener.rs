@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use metrics::Gauge;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep, sleep_until};
@@ -155,6 +156,10 @@ async fn accept<S, ResB>(
     let accepted_total = meters::CONNECTIONS_ACCEPTED.counter(&[name]);
     let open = meters::CONNECTIONS.gauge(&[name]);
     open.increment(0.0);
+    let count = |place| {
+        open.increment(1.0);
+        Counted { open: open.clone(), _place: place }
+    };
     loop {
         let accepted = tokio::select! {
             () = running.reached(Phase::Draining) => return,
@@ -164,15 +169,13 @@ async fn accept<S, ResB>(
             Ok((stream, peer, place)) => {
                 let (settings, running) = (Arc::clone(&settings), running.clone());
                 accepted_total.increment(1);
-                open.increment(1.0);
-                let open = open.clone();
+                let counted = count(place);
                 workers.serve(move |service| async move {
                     match TcpStream::from_std(stream) {
                         Ok(stream) => serve_connection(stream, peer, service, settings, running).await,
                         Err(error) => tracing::warn!(%error, "a client's connection cannot be served"),
                     }
-                    open.decrement(1.0);
-                    drop(place);
+                    drop(counted);
                 });
             }
             Err(error) => {
@@ -181,6 +184,19 @@ async fn accept<S, ResB>(
                 sleep(Duration::from_millis(100)).await;
             }
         }
+    }
+}
+
+/// A connection that is open, until this is dropped: by its end, a defect that ends its task, or nobody being left to serve
+/// it.
+struct Counted {
+    open: Gauge,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.open.decrement(1.0);
     }
 }
 

@@ -11,7 +11,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::{io, thread};
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
 /// Those who serve connections. Threads of their own end when the last clone is dropped.
@@ -44,18 +44,13 @@ impl<S> Workers<S> {
         let (stop, stopped) = watch::channel(());
         let mut workers = Vec::with_capacity(count.get());
         for index in 0..count.get() {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
-            workers.push({
+            let runtime = Unhurried(Some(Builder::new_current_thread().enable_all().build()?));
+            if let Some(runtime) = &runtime.0 {
                 // What the service begins in the background begins there.
                 let _there = runtime.enter();
-                Worker::new(service(), runtime.handle().clone())
-            });
-            let mut stopped = stopped.clone();
-            thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-                // An error is the end of it too: nobody is left who could say so.
-                let _ = runtime.block_on(stopped.changed());
-                runtime.shutdown_background();
-            })?;
+                workers.push(Worker::new(service(), runtime.handle().clone()));
+            }
+            run(thread::Builder::new().name(format!("worker-{index}")), runtime, stopped.clone())?;
         }
         Ok(Self { workers: workers.into(), _stop: Some(Arc::new(stop)) })
     }
@@ -74,6 +69,29 @@ impl<S> Workers<S> {
             connection.await;
             drop(counted);
         });
+    }
+}
+
+/// Runs it on a thread of its own until it is to stop.
+fn run(thread: thread::Builder, runtime: Unhurried, mut stopped: watch::Receiver<()>) -> io::Result<()> {
+    let spawned = thread.spawn(move || {
+        if let Some(runtime) = &runtime.0 {
+            // An error is the end of it too: nobody is left who could say so.
+            let _ = runtime.block_on(stopped.changed());
+        }
+    });
+    spawned.map(drop)
+}
+
+/// A runtime that is not waited for when it is dropped. One that is panics where nobody may wait, as in the runtime that
+/// starts the workers and finds that there is no thread for this one. It is there until then.
+struct Unhurried(Option<Runtime>);
+
+impl Drop for Unhurried {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -122,6 +140,17 @@ mod tests {
         while loads() != [1, 1] {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// As where the system has no room for one more.
+    #[tokio::test]
+    async fn no_thread_is_an_error_and_nothing_worse() {
+        let runtime = Unhurried(Some(Builder::new_current_thread().enable_all().build().unwrap()));
+        let (_stop, stopped) = watch::channel(());
+        let too_large = thread::Builder::new().stack_size(1 << 48);
+        let error = run(too_large, runtime, stopped).unwrap_err();
+        let told = crate::server::ServeError::Workers(error).to_string();
+        assert!(told.starts_with("no threads are to be had: "), "{told}");
     }
 
     #[tokio::test]

@@ -62,6 +62,33 @@ fn replicas_that_share_a_store_are_replaced_one_by_one() {
 }
 
 #[test]
+fn the_chart_reaches_etcd_as_kustomize_does() {
+    let overlay = Rendered::new(Source::Kustomize("overlays/fleet-etcd"));
+    let chart = Rendered::new(Source::Helm(&[
+        "replicas=3",
+        "persistence.enabled=false",
+        "config=[store]\nurl = \"etcd://etcd.example:2379/prod\"",
+        "etcd.passwordSecret.name=portcullis-etcd",
+        "etcd.tlsSecret=portcullis-etcd-tls",
+    ]));
+    let by_name = |list: &serde_json::Value| {
+        let mut list = list.as_array().unwrap().clone();
+        list.sort_by_key(|item| item["name"].to_string());
+        list
+    };
+    for key in ["env", "volumeMounts"] {
+        assert_eq!(by_name(&chart.container()[key]), by_name(&overlay.container()[key]), "{key}");
+    }
+    // The configuration's name has a hash in Kustomize.
+    let secrets = |objects: &Rendered| {
+        let volumes = by_name(&objects.pod()["volumes"]).into_iter();
+        volumes.filter(|volume| volume["secret"].is_object()).collect::<Vec<_>>()
+    };
+    assert_eq!(secrets(&chart), secrets(&overlay));
+    assert_eq!(secrets(&chart).len(), 2);
+}
+
+#[test]
 fn a_changed_configuration_rolls_the_pods() {
     let annotation = |source| {
         let objects = Rendered::new(source);

@@ -28,6 +28,15 @@ fn the_image_is_one_program_that_is_nobody_in_particular() {
     assert!(of("COPY").iter().all(|copied| copied.starts_with("--from=build")));
 }
 
+/// The manifests come with one that keeps policies in etcd, and the documentation says that traces need no build of one's own.
+#[test]
+fn the_image_has_etcd_and_traces() {
+    let text = fs::read_to_string(repository("deploy/Dockerfile")).unwrap();
+    let (build, _) = text.rsplit_once("\nFROM ").unwrap();
+    assert!(build.lines().any(|line| line == "ARG FEATURES=etcd,otlp"), "{build}");
+    assert!(build.contains("--features \"$FEATURES\""), "{build}");
+}
+
 /// Of a copy with nothing in it but what the image's build gets, cargo can tell what it would build.
 #[test]
 fn the_build_gets_what_it_needs() {

@@ -87,8 +87,17 @@ fn what_the_configuration_names_is_mounted() {
             "{source:?}"
         );
         assert!(mounted(config["identity"]["file"].as_str().unwrap())["secret"].is_object(), "{source:?}");
-        let secret = config["upstream"]["secret_access_key_env"].as_str().unwrap();
-        assert!(container["env"].as_array().unwrap().iter().any(|variable| variable["name"] == secret), "{source:?}");
+        let is_secret = |variable: &str| {
+            let variables = container["env"].as_array().unwrap();
+            variables.iter().any(|found| found["name"] == variable && found["valueFrom"]["secretKeyRef"].is_object())
+        };
+        assert!(is_secret(config["upstream"]["secret_access_key_env"].as_str().unwrap()), "{source:?}");
+        if config["store"]["url"].as_str().unwrap().starts_with("etcd:") {
+            for key in ["ca_file", "client_cert", "client_key"] {
+                assert!(mounted(config["store"][key].as_str().unwrap())["secret"].is_object(), "{source:?}: {key}");
+            }
+            assert!(is_secret(config["store"]["password_env"].as_str().unwrap()), "{source:?}");
+        }
 
         let deployment = &objects.one("Deployment")["spec"];
         match config["store"]["url"].as_str().unwrap().strip_prefix("redb:") {
@@ -115,8 +124,15 @@ fn the_configuration_passes_the_programs_own_check() {
         let objects = Rendered::new(source);
         let root = tempfile::tempdir().unwrap();
         let inside = |path: &str| format!("{}{path}", root.path().display());
-        for directory in ["/etc/portcullis/identities", "/var/lib/portcullis"] {
+        for directory in ["/etc/portcullis/identities", "/etc/portcullis/etcd", "/var/lib/portcullis"] {
             fs::create_dir_all(inside(directory)).unwrap();
+        }
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(["etcd".to_owned()]).unwrap().self_signed(&key).unwrap();
+        for (name, text) in
+            [("ca.crt", certificate.pem()), ("tls.crt", certificate.pem()), ("tls.key", key.serialize_pem())]
+        {
+            fs::write(inside(&format!("/etc/portcullis/etcd/{name}")), text).unwrap();
         }
         let account = "[[account]]\nid = \"111122223333\"\nname = \"acme\"\n\
                        root_keys = [{ access_key_id = \"GK01\", secret_access_key = \"secret\" }]\n";
@@ -130,9 +146,17 @@ fn the_configuration_passes_the_programs_own_check() {
         let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["check", "--config", &file])
             .env("PORTCULLIS_UPSTREAM_SECRET", "secret")
+            .env("PORTCULLIS_ETCD_PASSWORD", "secret")
             .output()
             .unwrap();
-        assert!(output.status.success(), "{source:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let told = String::from_utf8_lossy(&output.stderr);
+        if objects.proxy_toml_text().contains("etcd://") && !cfg!(feature = "etcd") {
+            let errors: Vec<_> = told.lines().filter(|line| line.contains("error: ")).collect();
+            let [error] = errors[..] else { panic!("{source:?}: {told}") };
+            assert!(error.contains("this build has no etcd"), "{source:?}: {told}");
+            continue;
+        }
+        assert!(output.status.success(), "{source:?}: {told}");
     }
 }
 
@@ -242,14 +266,23 @@ fn the_network_is_closed_but_for_what_the_configuration_needs() {
         }
 
         let config = objects.proxy_toml();
+        let is_allowed = |namespace: &str, port: u16| {
+            policy["egress"].as_array().unwrap().iter().any(|rule| {
+                let to = &rule["to"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"];
+                *to == namespace && rule["ports"][0]["port"] == port
+            })
+        };
+        // NAME.NAMESPACE.svc…, of a pod POD.NAME.NAMESPACE.svc…
+        let namespace = |host: &str| host.split(".svc.").next().unwrap().rsplit('.').next().unwrap().to_owned();
         let upstream: http::Uri = config["upstream"]["endpoint"].as_str().unwrap().parse().unwrap();
-        let (_, namespace) = upstream.host().unwrap().split_once('.').unwrap();
-        let namespace = namespace.split('.').next().unwrap();
-        let allowed = policy["egress"].as_array().unwrap().iter().any(|rule| {
-            let to = &rule["to"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"];
-            *to == namespace && rule["ports"][0]["port"] == upstream.port_u16().unwrap()
-        });
-        assert!(allowed, "{source:?}: the store is out of reach");
+        let store = namespace(upstream.host().unwrap());
+        assert!(is_allowed(&store, upstream.port_u16().unwrap()), "{source:?}: the store is out of reach");
+        let policies = config["store"]["url"].as_str().unwrap();
+        let members = policies.strip_prefix("etcd://").map(|rest| rest.split('/').next().unwrap());
+        for member in members.into_iter().flat_map(|members| members.split(',')) {
+            let (host, port) = member.rsplit_once(':').unwrap();
+            assert!(is_allowed(&namespace(host), port.parse().unwrap()), "{source:?}: {member} is out of reach");
+        }
     }
 }
 

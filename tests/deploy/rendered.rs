@@ -20,15 +20,17 @@ pub(crate) enum Source {
 }
 
 /// All that a Portcullis by itself is made from.
-pub(crate) const ALONE: [Source; 4] = [
+pub(crate) const ALONE: [Source; 5] = [
     Source::Kustomize("base"),
     Source::Kustomize("overlays/ingress"),
     Source::Kustomize("overlays/fleet"),
+    Source::Kustomize("overlays/fleet-etcd"),
     Source::Helm(&[]),
 ];
 
 /// The same, and the one beside an application.
-pub(crate) const ALL: [Source; 5] = [ALONE[0], ALONE[1], ALONE[2], ALONE[3], Source::Kustomize("overlays/sidecar")];
+pub(crate) const ALL: [Source; 6] =
+    [ALONE[0], ALONE[1], ALONE[2], ALONE[3], ALONE[4], Source::Kustomize("overlays/sidecar")];
 
 /// The chart with everything that can be switched on.
 pub(crate) const HELM_WITH_ALL: Source = Source::Helm(&[
@@ -43,6 +45,8 @@ pub(crate) const HELM_WITH_ALL: Source = Source::Helm(&[
     "persistence.storageClass=fast",
     "service.annotations.a=b",
     "podAnnotations.a=b",
+    "etcd.passwordSecret.name=portcullis-etcd",
+    "etcd.tlsSecret=portcullis-etcd-tls",
     "nodeSelector.disk=ssd",
     "tolerations[0].operator=Exists",
     "topologySpreadConstraints[0].maxSkew=1",

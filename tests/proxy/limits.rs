@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use portcullis::BoxError;
+use portcullis::server::body::Inbound;
 use portcullis::server::shutdown::Drained;
+use tower::service_fn;
 
-use crate::support::{End, OK, Options, Wire, first_line, header, pair, pair_with};
+use crate::support::{End, OK, Options, Proxy, Wire, first_line, header, pair, pair_with};
 
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -171,4 +177,29 @@ async fn health_is_told_on_the_admin_listener_alone() {
     let mut client = proxy.connect().await;
     client.send("GET /livez HTTP/1.1\r\nHost: s3\r\n\r\n").await;
     assert_eq!(first_line(&store.accept().await.head().await), "GET /livez HTTP/1.1", "a bucket may have that name");
+}
+
+/// A defect may end a connection; it must not take its place for good, nor have it counted as open.
+#[tokio::test]
+async fn a_connection_whose_task_panics_gives_its_place_back() {
+    portcullis::telemetry::metrics::install();
+    let service = service_fn(|request: Request<Inbound>| {
+        assert!(request.uri().path() != "/defect", "a defect, on purpose");
+        async { Ok::<_, BoxError>(Response::new(Full::new(Bytes::from_static(b"ok")))) }
+    });
+    let options = Options { name: "panicking", max_connections: 1, ..Options::default() };
+    let proxy = Proxy::start_service(service, options).await;
+    for _ in 0..3 {
+        let mut client = proxy.connect().await;
+        client.send("GET /defect HTTP/1.1\r\nHost: s3\r\n\r\n").await;
+        assert_eq!(client.next_head().await, None);
+    }
+    let mut client = proxy.connect().await;
+    client.send("GET / HTTP/1.1\r\nHost: s3\r\n\r\n").await;
+    assert_eq!(client.answer().await.1, "ok");
+    let mut probe = Wire::connect(proxy.admin).await;
+    probe.send("GET /metrics HTTP/1.1\r\nHost: admin\r\n\r\n").await;
+    let told = probe.answer().await.1;
+    let line = told.lines().find(|line| line.starts_with("portcullis_connections{listener=\"panicking\"}"));
+    assert_eq!(line, Some("portcullis_connections{listener=\"panicking\"} 1"));
 }

@@ -43,6 +43,8 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 /// All that a test may want to set.
 #[derive(Clone)]
 pub(crate) struct Options {
+    /// What its connections are counted as.
+    pub(crate) name: &'static str,
     pub(crate) credentials: UpstreamCredentials,
     pub(crate) connect_timeout: Duration,
     pub(crate) max_upstream_connections: Option<usize>,
@@ -61,6 +63,7 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            name: "data",
             credentials: UpstreamCredentials::default(),
             connect_timeout: Duration::from_secs(3),
             max_upstream_connections: None,
@@ -121,7 +124,7 @@ impl Proxy {
         let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let settings = FrontendSettings {
             listen: ListenerSettings {
-                name: "data",
+                name: options.name,
                 addresses: vec![local],
                 max_connections: options.max_connections,
                 request_header_timeout: options.request_header_timeout,

@@ -3,13 +3,15 @@
 //! Follows <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>. The canonical form is written by the
 //! same code that verifies the requests of others.
 
+use std::fmt;
+
 use super::canonical::{push_joined, push_query, push_recoded_path, push_trimmed};
 use super::scope::{Scope, Timestamp};
 use super::signature::{self, SigningKey};
 use super::{ALGORITHM, Kind};
 
 /// What is signed of a request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct RequestToSign<'a> {
     pub(crate) method: &'a str,
     /// As sent: it is signed as S3 reads it, decoded and encoded once, never normalised.
@@ -20,6 +22,18 @@ pub(crate) struct RequestToSign<'a> {
     pub(crate) headers: Vec<(&'a str, &'a [u8])>,
     /// `x-amz-content-sha256`.
     pub(crate) payload: &'a str,
+}
+
+/// The query and the headers may hold secrets, such as the key of an SSE-C object or a session's token.
+impl fmt::Debug for RequestToSign<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| *name).collect();
+        f.debug_struct("RequestToSign")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("headers", &names)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A signature, and the header that carries it.
@@ -77,5 +91,26 @@ impl RequestToSign<'_> {
         let repeats =
             |n: usize, name: &str| n.checked_sub(1).and_then(|n| self.headers.get(n)).is_some_and(|(o, _)| *o == name);
         self.headers.iter().enumerate().filter(move |(n, (name, _))| !repeats(*n, name)).map(|(_, (name, _))| *name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_signed_is_not_shown() {
+        let request = RequestToSign {
+            method: "PUT",
+            path: "/photos/a",
+            query: "x-id=query-secret",
+            headers: vec![("host", b"s3"), ("x-amz-security-token", b"token-secret")],
+            payload: "UNSIGNED-PAYLOAD",
+        };
+        let shown = format!("{request:?} {request:#?}");
+        assert!(shown.contains("/photos/a") && shown.contains("x-amz-security-token"), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
+        // Nor as numbers, which is how bytes are shown.
+        assert!(!shown.contains("116"), "{shown}");
     }
 }

@@ -43,7 +43,6 @@ enum Stage {
 }
 
 /// Why there is no answer.
-#[derive(Debug)]
 pub(in crate::upstream) enum Failure<B> {
     /// The connection had ended before anything of the request was sent, or asked of its body.
     Unsent(Box<Request<B>>, Broken),
@@ -53,6 +52,18 @@ pub(in crate::upstream) enum Failure<B> {
     Broken(Broken),
     /// The store said nothing for so long.
     TimedOut(Duration),
+}
+
+/// An unsent request has its caller's headers and its body, which are nobody's to see.
+impl<B> fmt::Debug for Failure<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsent(_, broken) => f.debug_tuple("Unsent").field(broken).finish(),
+            Self::Body(error) => f.debug_tuple("Body").field(error).finish(),
+            Self::Broken(broken) => f.debug_tuple("Broken").field(broken).finish(),
+            Self::TimedOut(limit) => f.debug_tuple("TimedOut").field(limit).finish(),
+        }
+    }
 }
 
 /// What became of a connection.
@@ -358,5 +369,23 @@ impl StdError for Broken {
             Self::Chunked(error) => Some(error),
             Self::Closed | Self::Length | Self::Early => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_was_not_sent_is_not_shown() {
+        let request = Request::put("http://s3/photos/a?X-Amz-Signature=query-secret")
+            .header("authorization", "header-secret")
+            .header("x-amz-server-side-encryption-customer-key", "header-secret")
+            .body("body-secret")
+            .unwrap();
+        let failure = Failure::Unsent(Box::new(request), Broken::Closed);
+        let shown = format!("{failure:?} {failure:#?}");
+        assert!(shown.contains("Closed"), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
     }
 }
