@@ -5,7 +5,7 @@
 //! `portcullis.`. Nothing is said that could be used: no query, since links are signed there, and no header but the client's
 //! name for itself.
 //!
-//! Who records spans implements [`Record`] (`telemetry/otlp`, in builds that have it). Where nobody does there are none, which
+//! Who records spans implements `Record` (`telemetry/otlp`, in builds that have it). Where nobody does there are none, which
 //! costs a look at an `Option`.
 //!
 //! [semantic conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
