@@ -216,7 +216,7 @@ impl fmt::Display for ServeError {
             Self::Audit(error) => error.fmt(f),
             Self::Random(error) => write!(f, "no random numbers are to be had: {error}"),
             Self::Workers(error) => write!(f, "no threads are to be had: {error}"),
-            Self::Traces(error) => error.fmt(f),
+            Self::Traces(error) => write!(f, "traces cannot be sent: {error}"),
             Self::Cut { connections } => {
                 write!(f, "{connections} connections were cut off, since they were busy past `limits.drain_timeout`")
             }
@@ -235,7 +235,7 @@ impl std::error::Error for ServeError {
             Self::Objects(error) => Some(error),
             Self::Audit(error) => Some(error),
             Self::Random(error) | Self::Workers(error) => Some(error),
-            Self::Traces(error) => error.source(),
+            Self::Traces(error) => Some(error.as_ref()),
             Self::Certificates(_) | Self::NotBuilt { .. } | Self::Cut { .. } => None,
         }
     }

@@ -27,13 +27,13 @@ impl Traces {
         let is_https = settings.endpoint.scheme_str() == Some("https");
         let exporter = Exporter::start(ExporterSettings {
             endpoint: settings.endpoint.clone(),
-            tls: client_config(&trust, is_https).map_err(ServeError::Tls)?,
+            tls: client_config(&trust, is_https).map_err(|error| ServeError::Traces(error.into_cause()))?,
             headers: settings.headers.clone(),
             service_name: settings.service_name.clone(),
             sample_ratio: settings.sample_ratio.number(),
             timeout: settings.timeout,
         });
-        Ok(Self { exporter: Some(exporter.map_err(|error| ServeError::Traces(Box::new(error)))?) })
+        Ok(Self { exporter: Some(exporter.map_err(|error| ServeError::Traces(error.into()))?) })
     }
 
     /// Begins those of requests; none where there are to be none.

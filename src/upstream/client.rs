@@ -36,12 +36,12 @@ use super::endpoints::Endpoints;
 use super::headers;
 use super::respond::error_response;
 use super::sign::{SignError, Signer, anonymous_target, unsign_body, unsign_headers, unsigned_target};
-use super::spans;
+use super::spans::{self, Traced};
 use crate::layer::BoxError;
 use crate::meters;
 use crate::s3::error::{ErrorCode, S3Error};
 use crate::s3::forward::{Resign, Unsigned};
-use crate::spans::{Span, Value};
+use crate::spans::Span;
 
 /// What an [`UpstreamClient`] needs to know.
 #[derive(Clone, Debug)]
@@ -80,6 +80,16 @@ enum Manner {
     Addressed,
     /// Its host, which is signed.
     Signed(Resign),
+}
+
+impl Manner {
+    /// How it is signed anew, where it is.
+    fn resign(&self) -> Option<&Resign> {
+        match self {
+            Self::Signed(resign) => Some(resign),
+            Self::AsSent | Self::Addressed => None,
+        }
+    }
 }
 
 /// The request's own body failed: the client went away, or its body was not what it should have been. The cause is
@@ -229,21 +239,17 @@ where
                 Ok(prepared) => prepared,
                 Err(error) => return Ok(own_answer(&error, resource.as_ref())),
             };
-            if let Some(span) = &span {
-                spans::carry(span, &mut request, matches!(manner, Manner::Signed(_)));
-            }
+            let traced = span.map(|span| Traced::begin(span, &mut request, manner.resign()));
             let address =
                 |request: &mut Request<B>, endpoint: &Endpoint| shared.settings.address(request, &manner, endpoint);
             match shared.dispatcher.send(request, address).await {
                 Ok(answer) => {
                     answer.load.standing().answered(started.elapsed());
-                    if let Some(span) = &span {
-                        spans::answered(span, &answer, resource.as_ref());
-                    }
+                    let span = traced.map(|traced| traced.answered(&answer));
                     Ok(stores_answer(answer, span))
                 }
                 Err(Unanswered::Body(error)) => Err(RequestBodyFailed(error)),
-                Err(unanswered) => Ok(failure(&unanswered, resource.as_ref(), span)),
+                Err(unanswered) => Ok(failure(&unanswered, resource.as_ref(), traced)),
             }
         }))
     }
@@ -282,7 +288,7 @@ fn stores_answer(Answer { head, body, slot, load }: Answer, span: Option<Span>) 
     response
 }
 
-fn failure(unanswered: &Unanswered, resource: Option<&PathAndQuery>, span: Option<Span>) -> Response<ResponseBody> {
+fn failure(unanswered: &Unanswered, resource: Option<&PathAndQuery>, traced: Option<Traced>) -> Response<ResponseBody> {
     let (code, reason) = match unanswered {
         // Told where it was found out.
         Unanswered::Refused(error) => return own_answer(error, resource),
@@ -297,8 +303,8 @@ fn failure(unanswered: &Unanswered, resource: Option<&PathAndQuery>, span: Optio
     };
     tracing::warn!(error = %unanswered, "the object store did not answer");
     meters::UPSTREAM_ERRORS.counter(&[reason]).increment(1);
-    if let Some(span) = span {
-        span.failed(Value::Word(reason));
+    if let Some(traced) = traced {
+        traced.failed(reason);
     }
     own_answer(&code.into(), resource)
 }

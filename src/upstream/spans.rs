@@ -1,12 +1,12 @@
 //! What is told of the exchange with the store, where a request's trace is recorded, and how the store is told of the trace.
 
 use http::header::AUTHORIZATION;
-use http::uri::PathAndQuery;
 use http::{HeaderMap, Request};
 use percent_encoding::percent_decode_str;
 
 use super::dispatch::Answer;
 use crate::layer::Findings;
+use crate::s3::forward::Resign;
 use crate::spans::{Kind, Span, Value, method_name};
 
 /// The headers that say which trace a request is a part of (W3C Trace Context).
@@ -23,29 +23,50 @@ pub(super) fn begin<B>(request: &Request<B>) -> Option<Span> {
     Some(span)
 }
 
-/// Tells the store which trace `request` is a part of, but where the caller's signature covers what they say of that
-/// themselves, and goes on with it: that is theirs alone to change. A signature of ours covers neither.
-pub(super) fn carry<B>(span: &Span, request: &mut Request<B>, is_signed_anew: bool) {
-    if is_signed_anew || !signs_trace(request.headers(), request.uri().query()) {
-        span.carry(request.headers_mut());
-    }
+/// A request on its way to the store, whose trace is recorded.
+pub(super) struct Traced {
+    span: Span,
+    /// Without the query, where links are signed.
+    path: String,
 }
 
-/// Says how the store answered.
-pub(super) fn answered(span: &Span, answer: &Answer, target: Option<&PathAndQuery>) {
-    if !span.is_recorded() {
-        return;
+impl Traced {
+    /// Tells the store which trace `request` is a part of, but where the caller's signature covers what they say of that
+    /// themselves, and goes on with it: that is theirs alone to change. A signature of ours covers neither.
+    pub(super) fn begin<B>(span: Span, request: &mut Request<B>, resign: Option<&Resign>) -> Self {
+        let path = match resign {
+            _ if !span.is_recorded() => String::new(),
+            Some(resign) => resign.path.clone(),
+            None => request.uri().path().to_owned(),
+        };
+        if resign.is_some() || !signs_trace(request.headers(), request.uri().query()) {
+            span.carry(request.headers_mut());
+        }
+        Self { span, path }
     }
-    let endpoint = answer.load.endpoint();
-    let (host, port) = endpoint.connect_to();
-    span.set("server.address", Value::Text(host));
-    span.set("server.port", Value::Number(port.into()));
-    // Without the query, where links are signed.
-    span.set("url.full", Value::Text(&format!("{endpoint}{}", target.map_or("/", PathAndQuery::path))));
-    let status = answer.head.status;
-    span.set("http.response.status_code", Value::Number(status.as_u16().into()));
-    if status.is_server_error() {
-        span.failed(Value::Text(status.as_str()));
+
+    /// Says how the store answered. The span ends with the answer's body.
+    pub(super) fn answered(self, answer: &Answer) -> Span {
+        let Self { span, path } = self;
+        if !span.is_recorded() {
+            return span;
+        }
+        let endpoint = answer.load.endpoint();
+        let (host, port) = endpoint.connect_to();
+        span.set("server.address", Value::Text(host));
+        span.set("server.port", Value::Number(port.into()));
+        span.set("url.full", Value::Text(&format!("{endpoint}{path}")));
+        let status = answer.head.status;
+        span.set("http.response.status_code", Value::Number(status.as_u16().into()));
+        if status.is_server_error() {
+            span.failed(Value::Text(status.as_str()));
+        }
+        span
+    }
+
+    /// Says why it did not.
+    pub(super) fn failed(self, reason: &'static str) {
+        self.span.failed(Value::Word(reason));
     }
 }
 

@@ -26,6 +26,12 @@ impl TlsError {
     pub(crate) fn new(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self(Box::new(cause))
     }
+
+    /// What it was, for whoever speaks to somebody else than the store.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn into_cause(self) -> Box<dyn std::error::Error + Send + Sync> {
+        self.0
+    }
 }
 
 /// For endpoints that are `https`, with the roots that `trust` names. Plain ones trust nobody: they need no certificates,
@@ -50,7 +56,7 @@ pub(crate) fn client_config(trust: &Trust, is_https: bool) -> Result<ClientConfi
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TLS cannot be set up: {}", self.0)
+        write!(f, "TLS towards the object store cannot be set up: {}", self.0)
     }
 }
 

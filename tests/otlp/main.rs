@@ -64,7 +64,7 @@ fn proxy_at(store: &str, collector: &str, auth: &str, trace: &str) -> Proxy {
     )
 }
 
-/// A `GET` that `ROOT` signs, in its header or as a link, these headers with it.
+/// A `GET` that `ROOT` signs, in its header or as a link, these headers with it: `host` too, where it is another.
 fn signed_get(target: &str, location: SignatureLocation, headers: &[(&str, &str)]) -> String {
     let identity = Credentials::new("ROOT", "ROOT-secret", None, None, "test").into();
     let mut settings = SigningSettings::default();
@@ -83,8 +83,10 @@ fn signed_get(target: &str, location: SignatureLocation, headers: &[(&str, &str)
     };
     let builder = v4::SigningParams::builder().identity(&identity).region("us-east-1").name("s3");
     let params = builder.time(SystemTime::now()).settings(settings).build().unwrap().into();
-    let url = format!("http://s3.localhost{target}");
-    let all = || [("host", "s3.localhost")].into_iter().chain(headers.iter().copied());
+    let host = headers.iter().find(|(name, _)| *name == "host");
+    let default = [("host", "s3.localhost")];
+    let url = format!("http://{}{target}", host.map_or("s3.localhost", |(_, host)| host));
+    let all = || default.iter().filter(|_| host.is_none()).chain(headers).copied();
     let signable = SignableRequest::new("GET", &url, all(), body).unwrap();
     let (added, parameters) = sign(signable, &params).unwrap().into_parts().0.into_parts();
     let parameters: Vec<_> = parameters

@@ -92,6 +92,24 @@ fn a_request_is_a_span_within_its_callers_and_its_parts_are_within_it() {
 }
 
 #[test]
+fn the_store_is_told_of_by_the_path_that_it_got() {
+    let (store, collector) = (Store::start("store"), Collector::start());
+    for auth in ["preserve", "resign"] {
+        let proxy = proxy(&store, &collector, auth, "");
+        let request = signed_get("/k?versionId=1", SignatureLocation::Headers, &[("host", "photos.s3.localhost")]);
+        assert_eq!(Client::connect(proxy.address).ask(&request).status, 200, "{auth}");
+        proxy.stop();
+    }
+    let spans = collector.spans();
+    let told = |kind, key| -> Vec<_> {
+        spans.iter().filter(|span| span.kind == kind).map(|span| span.get(key).unwrap().to_owned()).collect()
+    };
+    assert_eq!(told(SpanKind::Client, "url.full"), [format!("{}/k", store.url()), format!("{}/photos/k", store.url())]);
+    assert_eq!(told(SpanKind::Server, "aws.s3.bucket"), ["photos", "photos"]);
+    assert_eq!(told(SpanKind::Server, "url.path"), ["/k", "/k"]);
+}
+
+#[test]
 fn what_was_denied_or_failed_is_told_as_such() {
     let (store, collector) = (failing_store(), Collector::start());
     let proxy = proxy_at(&format!("http://{store}"), &format!("http://{}", collector.address), "resign", "");

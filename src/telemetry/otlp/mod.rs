@@ -124,7 +124,7 @@ impl fmt::Debug for Exporter {
 
 impl fmt::Display for ExporterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "traces cannot be sent: {}", self.0)
+        write!(f, "there is no way to the collector: {}", self.0)
     }
 }
 
