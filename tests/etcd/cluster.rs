@@ -2,12 +2,11 @@
 //! notices then, and that without two of them nothing is believed for longer than `max_staleness`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::replica::{Replica, opening};
+use crate::replica::{Load, Replica, opening};
 use crate::server::Etcd;
 use crate::support::eventually;
 
@@ -58,19 +57,7 @@ async fn replicas(members: &[Etcd], max_staleness: &str) -> Arc<Vec<Replica>> {
 /// While all of them are asked, the leader is `lost`: reads have no gap, and changes are made once there is a new one. `b`
 /// is open afterwards.
 async fn nobody_notices(replicas: &Arc<Vec<Replica>>, lost: impl FnOnce()) {
-    let (stop, requests) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let load: Vec<_> = (0..6)
-        .map(|n| {
-            let (replicas, stop, requests) = (Arc::clone(replicas), Arc::clone(&stop), Arc::clone(&requests));
-            tokio::spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    let status = replicas[n % 3].get(["a", "b"][n % 2]).await;
-                    assert!(matches!(status, 200 | 403), "{status}");
-                    requests.fetch_add(1, Ordering::Relaxed);
-                }
-            })
-        })
-        .collect();
+    let load = Load::start(replicas, 6);
     lost();
     for (n, replica) in replicas.iter().enumerate() {
         let (open, closed) = if n % 2 == 0 { ("b", "a") } else { ("a", "b") };
@@ -83,11 +70,7 @@ async fn nobody_notices(replicas: &Arc<Vec<Replica>>, lost: impl FnOnce()) {
         is_in_force(replicas, open, closed).await;
         assert!(replica.is_ready().await);
     }
-    stop.store(true, Ordering::Relaxed);
-    for task in load {
-        task.await.unwrap();
-    }
-    assert!(requests.load(Ordering::Relaxed) > 0);
+    load.end().await;
 }
 
 async fn stop(replicas: Arc<Vec<Replica>>) {

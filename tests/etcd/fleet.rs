@@ -1,9 +1,8 @@
 //! Three whole servers on one etcd, under load.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::replica::{Replica, opening};
+use crate::replica::{Load, Replica, opening};
 use crate::server::Etcd;
 use crate::support::eventually;
 
@@ -22,19 +21,7 @@ async fn a_policy_put_through_one_is_in_force_on_all() {
     }
 
     // Load on each, which must never see but what one of the policies says.
-    let (stop, requests) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let load: Vec<_> = (0..12)
-        .map(|n| {
-            let (replicas, stop, requests) = (Arc::clone(&replicas), Arc::clone(&stop), Arc::clone(&requests));
-            tokio::spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    let status = replicas[n % 3].get(["a", "b"][n % 2]).await;
-                    assert!(matches!(status, 200 | 403), "{status}");
-                    requests.fetch_add(1, Ordering::Relaxed);
-                }
-            })
-        })
-        .collect();
+    let load = Load::start(&replicas, 12);
     for round in 0..12 {
         let (open, closed) = if round % 2 == 0 { ("b", "a") } else { ("a", "b") };
         let writer = &replicas[round % 3];
@@ -45,11 +32,7 @@ async fn a_policy_put_through_one_is_in_force_on_all() {
                 .await;
         }
     }
-    stop.store(true, Ordering::Relaxed);
-    for task in load {
-        task.await.unwrap();
-    }
-    assert!(requests.load(Ordering::Relaxed) > 0);
+    load.end().await;
 
     // Etcd away: reads go on for a while, changes do not.
     etcd.kill();

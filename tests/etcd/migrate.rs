@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use etcd_client::{ConnectOptions, Permission, PermissionType};
 use portcullis::policy::AccountId;
 use portcullis::store::{OwnerRegistry, PolicyStore, RedbStore};
 use serde_json::{Value, json};
@@ -194,15 +193,7 @@ async fn an_etcd_that_asks_who_one_is_is_named_in_a_configuration() {
     let etcd = Etcd::start();
     let store = etcd.open("tenant").await;
     put(&store, "photos", 1).await;
-    let mut client = etcd.client().await;
-    client.user_add("root", "root", None).await.unwrap();
-    client.user_grant_role("root", "root").await.unwrap();
-    client.role_add("portcullis").await.unwrap();
-    let permission = Permission::new(PermissionType::Readwrite, "/tenant/").with_prefix();
-    client.role_grant_permission("portcullis", permission).await.unwrap();
-    client.user_add("portcullis", "correct horse", None).await.unwrap();
-    client.user_grant_role("portcullis", "portcullis").await.unwrap();
-    client.auth_enable().await.unwrap();
+    etcd.let_in("/tenant/", "correct horse").await;
 
     let ground = Ground::new(&["photos"]);
     let tenant = place(&etcd, "tenant");
@@ -219,8 +210,4 @@ async fn an_etcd_that_asks_who_one_is_is_named_in_a_configuration() {
     drop(moved);
     let (said, counts) = ground.migrate("redb:new.redb", "config", &[]).await;
     assert_eq!((said.code, &counts["unchanged"]), (Some(0), &json!(1)), "{said:?}");
-
-    let options = ConnectOptions::new().with_user("root", "root");
-    let mut root = etcd_client::Client::connect([etcd.address().to_string()], Some(options)).await.unwrap();
-    root.auth_disable().await.unwrap();
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -73,6 +74,39 @@ impl Replica {
     pub(crate) async fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         self.run.await.unwrap();
+    }
+}
+
+/// Clients that never cease to read, and must never see but what one of the policies says.
+pub(crate) struct Load {
+    over: Arc<AtomicBool>,
+    answers: Arc<AtomicU64>,
+    clients: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    pub(crate) fn start(replicas: &Arc<Vec<Replica>>, clients: usize) -> Self {
+        let (over, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let client = |n: usize| {
+            let (replicas, over, answers) = (Arc::clone(replicas), Arc::clone(&over), Arc::clone(&answers));
+            tokio::spawn(async move {
+                while !over.load(Ordering::Relaxed) {
+                    let status = replicas[n % replicas.len()].get(["a", "b"][n % 2]).await;
+                    assert!(matches!(status, 200 | 403), "{status}");
+                    answers.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        };
+        let clients = (0..clients).map(client).collect();
+        Self { over, answers, clients }
+    }
+
+    pub(crate) async fn end(self) {
+        self.over.store(true, Ordering::Relaxed);
+        for client in self.clients {
+            client.await.unwrap();
+        }
+        assert!(self.answers.load(Ordering::Relaxed) > 0);
     }
 }
 

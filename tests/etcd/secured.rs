@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use etcd_client::{ConnectOptions, Permission, PermissionType};
+use etcd_client::ConnectOptions;
 use portcullis::auth::identity::SecretKey;
 use portcullis::store::etcd::{EtcdStoreSettings, EtcdTls};
 use portcullis::store::{EtcdStore, PolicyStore};
@@ -118,15 +118,7 @@ async fn certificates_are_read_again_for_new_connections() {
 async fn a_user_may_do_what_its_role_may() {
     const PASSWORD: &str = "correct horse battery staple";
     let mut etcd = Etcd::start();
-    let mut client = etcd.client().await;
-    client.user_add("root", "root", None).await.unwrap();
-    client.user_grant_role("root", "root").await.unwrap();
-    client.role_add("portcullis").await.unwrap();
-    let permission = Permission::new(PermissionType::Readwrite, "/tenant/").with_prefix();
-    client.role_grant_permission("portcullis", permission).await.unwrap();
-    client.user_add("portcullis", PASSWORD, None).await.unwrap();
-    client.user_grant_role("portcullis", "portcullis").await.unwrap();
-    client.auth_enable().await.unwrap();
+    etcd.let_in("/tenant/", PASSWORD).await;
 
     let open = async |prefix: &str, user: Option<(&str, &str)>| {
         let user = user.map(|(name, password)| (name.to_owned(), SecretKey::new(password)));

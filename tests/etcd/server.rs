@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use etcd_client::{Permission, PermissionType};
 use portcullis::store::EtcdStore;
 use portcullis::store::etcd::EtcdStoreSettings;
 use tempfile::TempDir;
@@ -133,6 +134,20 @@ impl Etcd {
     /// Its own client.
     pub(crate) async fn client(&self) -> etcd_client::Client {
         etcd_client::Client::connect([self.address.to_string()], None).await.unwrap()
+    }
+
+    /// From now on it asks who one is: `root`, with that password, or `portcullis` with this one, who may do all below
+    /// `prefix` and nothing else.
+    pub(crate) async fn let_in(&self, prefix: &str, password: &str) {
+        let mut client = self.client().await;
+        client.user_add("root", "root", None).await.unwrap();
+        client.user_grant_role("root", "root").await.unwrap();
+        client.role_add("portcullis").await.unwrap();
+        let permission = Permission::new(PermissionType::Readwrite, prefix).with_prefix();
+        client.role_grant_permission("portcullis", permission).await.unwrap();
+        client.user_add("portcullis", password, None).await.unwrap();
+        client.user_grant_role("portcullis", "portcullis").await.unwrap();
+        client.auth_enable().await.unwrap();
     }
 
     /// How a store of it is opened.
