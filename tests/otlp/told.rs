@@ -12,7 +12,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::collector::{Collector, Span, SpanKind, only};
 use crate::store::Store;
-use crate::support::{Client, signed};
+use crate::support::process::free_address;
+use crate::support::{Client, Proxy, signed};
 use crate::{CALLER, TRACE, proxy, proxy_at, signed_get, traceparent, with};
 
 #[test]
@@ -212,6 +213,42 @@ fn nothing_that_could_be_used_is_told() {
         for secret in ["hidden", "signature", "x-amz", "credential", "aws4", "root", "ours", "authorization"] {
             assert!(!told.contains(secret), "{secret} in {told:?}");
         }
+    }
+}
+
+#[test]
+fn a_question_is_a_span_within_the_proxys_that_asks() {
+    let (store, collector, asking) = (Store::start("store"), Collector::start(), free_address());
+    let proxy = Proxy::start(
+        "trusted_proxies = [\"127.0.0.1\"]",
+        &format!(
+            "[authz]\naddress = \"{asking}\"\n[upstream]\nendpoint = \"{}\"\naccess_key_id = \"OURS\"\n\
+             secret_access_key = \"ours\"\n[trace]\notlp_endpoint = \"http://{}\"\n",
+            store.url(),
+            collector.address
+        ),
+    );
+    let link = signed_get("/photos/k", SignatureLocation::QueryParams, &[]);
+    let target = link.split(' ').nth(1).unwrap();
+    let question = format!(
+        "GET /auth_request HTTP/1.1\r\nHost: s3.localhost\r\nX-Forwarded-For: 192.0.2.7\r\nX-Original-Method: GET\r\n\
+         X-Original-URI: {target}\r\ntraceparent: {}\r\n\r\n",
+        traceparent()
+    );
+    assert_eq!(Client::connect(asking).ask(&question).status, 200);
+    proxy.stop();
+    let spans = collector.spans();
+    let (server, decide) = (only(&spans, SpanKind::Server), only(&spans, SpanKind::Internal));
+    assert_eq!((spans.len(), &*server.trace, &*server.parent, &decide.parent), (2, TRACE, CALLER, &server.id));
+    for (key, value) in [
+        ("portcullis.asked_by", "auth_request"),
+        ("portcullis.decision", "allowed"),
+        ("url.path", "/photos/k"),
+        ("client.address", "192.0.2.7"),
+        ("aws.s3.bucket", "photos"),
+        ("http.response.status_code", "200"),
+    ] {
+        assert_eq!(server.get(key), Some(value), "{key}: {server:#?}");
     }
 }
 
