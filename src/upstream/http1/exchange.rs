@@ -11,14 +11,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::EXPECT;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::chunked::{Chunked, ChunkedError, Piece};
 use super::connection::{Connection, READ, READ_MOST};
 use super::request::{Framing, announced_trailers, write_head};
-use super::response::{Extent, HeadError, ResponseHead};
+use super::response::{Extent, HeadError, MAX_HEAD, ResponseHead};
 use super::upload::{Rest, Upload, UploadError};
 use crate::layer::BoxError;
 
@@ -30,6 +30,8 @@ pub(in crate::upstream) struct Exchange<B> {
     stage: Stage,
     /// Since when it is the store's turn: since the last it took of the request.
     since: Instant,
+    /// How much of the input was looked at and has no whole head.
+    seen: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,7 +95,7 @@ where
         let trailers = if framing == Framing::Chunked { announced_trailers(&request.headers) } else { Vec::new() };
         let is_held = framing != Framing::Empty && expects_continue(&request.headers);
         let upload = Upload::new(body, framing, trailers, is_held);
-        Self { connection, request, upload, stage: Stage::Sending, since: Instant::now() }
+        Self { connection, request, upload, stage: Stage::Sending, since: Instant::now(), seen: 0 }
     }
 
     /// Sends the request, and waits for the answer's head: for `limit` each time it is the store's turn.
@@ -119,7 +121,7 @@ where
             if self.stage == Stage::Sending {
                 self.send(cx)?;
             }
-            match ResponseHead::take(&mut self.connection.input).map_err(|error| Fault::Broken(Broken::Head(error)))? {
+            match self.take_head().map_err(|error| Fault::Broken(Broken::Head(error)))? {
                 Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
                     // Nobody asked for that.
                     return Poll::Ready(Err(Fault::Broken(Broken::Head(HeadError::Status(101)))));
@@ -147,6 +149,15 @@ where
         }
     }
 
+    /// A head is read from its beginning, so it is only once another of its lines has come: it may come byte by byte.
+    fn take_head(&mut self) -> Result<Option<ResponseHead>, HeadError> {
+        let input = &mut self.connection.input;
+        let has_more = input.get(self.seen..).is_some_and(|fresh| memchr::memchr(b'\n', fresh).is_some());
+        let head = if has_more || input.len() > MAX_HEAD { ResponseHead::take(input)? } else { None };
+        self.seen = if head.is_some() { 0 } else { input.len() };
+        Ok(head)
+    }
+
     /// Sends what can be sent, and notes whose turn it is.
     fn send(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
         let written = self.connection.written;
@@ -167,8 +178,8 @@ where
     }
 
     fn receive(self, head: ResponseHead) -> Result<(ResponseHead, Incoming), Broken> {
-        let extent = self.extent(&head)?;
-        let keeps_alive = self.stage != Stage::Abandoned && extent != Left::Close && head.keeps_alive();
+        let left = Left::from(head.extent(&self.request.method).map_err(Broken::Head)?);
+        let keeps_alive = self.stage != Stage::Abandoned && left != Left::Close && head.keeps_alive();
         // Success of half a request is none: were the rest not sent, nobody would know.
         let needs_all = head.status.is_success() && !self.upload.is_held();
         if needs_all && self.stage == Stage::Abandoned {
@@ -177,20 +188,11 @@ where
         // What was not asked for by now never will be.
         let rest = (self.stage == Stage::Sending).then(|| Box::new(self.upload) as Box<dyn Rest>);
         let connection = Some(self.connection);
-        let mut incoming = Incoming { connection, left: extent, rest, needs_all, keeps_alive, is_over: false };
-        if extent == Left::Length(0) {
+        let mut incoming = Incoming { connection, left, rest, needs_all, keeps_alive, is_over: false };
+        if left == Left::Length(0) {
             incoming.end()?;
         }
         Ok((head, incoming))
-    }
-
-    fn extent(&self, head: &ResponseHead) -> Result<Left, Broken> {
-        let method: &Method = &self.request.method;
-        Ok(match head.extent(method).map_err(Broken::Head)? {
-            Extent::Length(length) => Left::Length(length),
-            Extent::Chunked => Left::Chunked(Chunked::default()),
-            Extent::Close => Left::Close,
-        })
     }
 }
 
@@ -222,6 +224,16 @@ enum Left {
     Length(u64),
     Chunked(Chunked),
     Close,
+}
+
+impl From<Extent> for Left {
+    fn from(extent: Extent) -> Self {
+        match extent {
+            Extent::Length(length) => Self::Length(length),
+            Extent::Chunked => Self::Chunked(Chunked::default()),
+            Extent::Close => Self::Close,
+        }
+    }
 }
 
 impl Incoming {

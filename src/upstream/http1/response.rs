@@ -10,7 +10,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 /// The most bytes of a head. S3's own answers have a few kibibytes, metadata included.
-const MAX_HEAD: usize = 256 * 1024;
+pub(super) const MAX_HEAD: usize = 64 * 1024;
 
 /// The most headers of a head.
 const MAX_HEADERS: usize = 256;
