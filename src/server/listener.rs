@@ -1,6 +1,7 @@
 //! Accepts clients: HTTP/1.1 and HTTP/2 on the same ports, by TLS (ALPN) or without (prior knowledge).
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -20,7 +21,6 @@ use metrics::Gauge;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep, sleep_until};
-use tower::ServiceExt;
 use tower_service::Service;
 
 use super::activity::{Activity, Busy, Stale, WatchedReads, WatchedWrites};
@@ -39,6 +39,16 @@ use crate::meters;
 /// How many connections wait in the system's queue for us to accept them: what Linux takes at most, until it is told otherwise
 /// (`net.core.somaxconn`). One that finds it full is tried again by the client's system a second later.
 const BACKLOG: u32 = 4096;
+
+/// What HTTP/1.1 connections may gather of bodies that move, in bytes, before a new one's [`share`] of it becomes less.
+const BUFFERS: usize = 256 * 1024 * 1024;
+
+/// The most that one of them may. What is read and written in large pieces wakes the other side less often, which is what a
+/// large body costs most beside being copied.
+const BUFFER_MOST: usize = 1024 * 1024;
+
+/// And the least, which a request's head must fit into as well.
+const BUFFER_LEAST: usize = 128 * 1024;
 
 /// What a [`Listener`] needs to know.
 #[derive(Clone, Debug)]
@@ -123,11 +133,19 @@ impl Listener {
         ResB: Body<Data = Bytes> + Send + 'static,
         ResB::Error: Into<BoxError>,
     {
+        let limit = self.connections.available_permits();
         for (_, socket) in self.sockets {
-            let (connections, settings) = (Arc::clone(&self.connections), Arc::clone(&self.settings));
+            let (connections, settings) = ((Arc::clone(&self.connections), limit), Arc::clone(&self.settings));
             tokio::spawn(accept(socket, workers.clone(), connections, settings, running.clone()));
         }
     }
+}
+
+/// What the newest of so many open connections may gather, in bytes: its share of [`BUFFERS`]. Older ones keep what they were
+/// given when there were fewer: two thousand have 0.8 GiB between them, were all to move large bodies to peers that are slow,
+/// and each thousand more 0.12 GiB.
+fn share(connections: usize) -> usize {
+    BUFFERS.checked_div(connections).unwrap_or(BUFFERS).clamp(BUFFER_LEAST, BUFFER_MOST)
 }
 
 /// As tokio binds, with a longer queue.
@@ -142,7 +160,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 async fn accept<S, ResB>(
     socket: TcpListener,
     workers: Workers<S>,
-    connections: Arc<Semaphore>,
+    (connections, limit): (Arc<Semaphore>, usize),
     settings: LiveSettings,
     mut running: Running,
 ) where
@@ -170,9 +188,10 @@ async fn accept<S, ResB>(
                 let (settings, running) = (Arc::clone(&settings), running.clone());
                 accepted_total.increment(1);
                 let counted = count(place);
+                let buffer = share(limit.saturating_sub(connections.available_permits()));
                 workers.serve(move |service| async move {
                     match TcpStream::from_std(stream) {
-                        Ok(stream) => serve_connection(stream, peer, service, settings, running).await,
+                        Ok(stream) => serve_connection(stream, peer, buffer, service, settings, running).await,
                         Err(error) => tracing::warn!(%error, "a client's connection cannot be served"),
                     }
                     drop(counted);
@@ -214,6 +233,7 @@ async fn next(
 async fn serve_connection<S, ResB>(
     mut stream: TcpStream,
     peer: SocketAddr,
+    buffer: usize,
     service: S,
     live: LiveSettings,
     mut running: Running,
@@ -251,7 +271,7 @@ async fn serve_connection<S, ResB>(
     let watched = TokioIo::new(WatchedReads::new(transport, Arc::clone(&activity)));
     let mut server = auto::Builder::new(TokioExecutor::new());
     // A client may close its sending half once it has sent its request. `Activity` keeps the time.
-    server.http1().half_close(true).header_read_timeout(None);
+    server.http1().half_close(true).header_read_timeout(None).max_buf_size(buffer);
     let requests = Arc::clone(&activity);
     let serve = service_fn(move |mut request: Request<Incoming>| {
         // Whom to believe may have changed since the connection was made.
@@ -342,7 +362,10 @@ where
     let continuation = expects.then(Continuation::default);
     let request = request.map(|body| Inbound::new(body, http2, continuation.clone()));
     async move {
-        let mut response = service.oneshot(request).await?;
+        // As `oneshot` does it, which moves the request twice more.
+        let mut service = service;
+        poll_fn(|cx| service.poll_ready(cx)).await?;
+        let mut response = service.call(request).await?;
         if http2 {
             // Layers speak HTTP/1.1; there is no such header in HTTP/2.
             response.headers_mut().remove(CONNECTION);

@@ -15,9 +15,9 @@ use crate::upstream::connect::Stream;
 /// What is read at once of an answer's head, in bytes, and with it of a small body.
 pub(super) const READ: usize = 8 * 1024;
 
-/// What is read at once of a large body, at most. More is no faster, and would not stay in the processor's cache until it is
-/// written.
-pub(super) const READ_MOST: usize = 128 * 1024;
+/// What is read at once of a large body, at most. More is no faster: the client's side gathers several of these before it
+/// writes.
+pub(super) const READ_MOST: usize = 256 * 1024;
 
 /// One connection. It is closed when dropped.
 pub(in crate::upstream) struct Connection {
