@@ -51,13 +51,17 @@ impl<S> Call<S> {
         self.exchange.findings.set_bucket(target.address.bucket());
         self.exchange.asked_by = self.exchange.cross_origin(&target.address);
         match (target.route, target.address.bucket().cloned()) {
-            (Route::Policy(call), Some(bucket)) => return self.policy(call, bucket, target.style, body).await,
-            (Route::PublicAccess(call), Some(bucket)) => return self.public_access(call, &bucket, body).await,
+            (Route::Policy(call), Some(bucket)) => {
+                return Box::pin(self.policy(call, bucket, target.style, body)).await;
+            }
+            (Route::PublicAccess(call), Some(bucket)) => {
+                return Box::pin(self.public_access(call, &bucket, body)).await;
+            }
             _ => {}
         }
         match operation {
             Operation::CorsPreflight => self.preflight(&target, body).await,
-            Operation::PostObject => self.post_object(&target, body).await,
+            Operation::PostObject => Box::pin(self.post_object(&target, body)).await,
             _ => self.decided(target, operation, body).await,
         }
     }
@@ -144,7 +148,7 @@ impl<S> Call<S> {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        let body = self.rehearse(body).await;
+        let body = Box::pin(self.rehearse(body)).await;
         self.unenforced(body).await
     }
 

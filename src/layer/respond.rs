@@ -1,7 +1,7 @@
 //! The one way out: every answer of ours is made here.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -15,35 +15,61 @@ use crate::s3::xml;
 
 /// What S3 puts in `x-amz-request-id` and `x-amz-id-2`. The layer makes one for each request, unless an outer layer
 /// has put one among the request's extensions already.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(Arc<(String, String)>);
+#[derive(Clone, Debug)]
+pub struct RequestId(Arc<OnceLock<Ids>>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Ids {
+    id: String,
+    host_id: String,
+}
 
 impl RequestId {
     /// An id from 40 random bytes: 16 upper-case hexadecimal digits, and 64 of lower case for the host's id.
     pub fn from_random(bytes: [u8; 40]) -> Self {
-        let text = hex(&bytes);
-        let (id, host_id) = text.split_at_checked(16).unwrap_or((&text, ""));
-        Self(Arc::new((id.to_ascii_uppercase(), host_id.to_owned())))
+        Self(Arc::new(OnceLock::from(Ids::from_random(bytes))))
     }
 
-    /// A fresh id from the system's random numbers. Ids are for finding log lines, so where the system has none to
-    /// give, zeros will do.
+    /// A fresh id from the system's random numbers, which are asked for with the id: most requests pass and need none.
+    /// Ids are for finding log lines, so where the system has none to give, zeros will do.
     pub fn random() -> Self {
-        let mut bytes = [0; 40];
-        if let Err(error) = getrandom::fill(&mut bytes) {
-            tracing::warn!(%error, "no random numbers for a request id");
-        }
-        Self::from_random(bytes)
+        Self(Arc::new(OnceLock::new()))
     }
 
     /// `x-amz-request-id`.
     pub fn as_str(&self) -> &str {
-        &self.0.0
+        &self.ids().id
     }
 
     /// `x-amz-id-2`.
     pub fn host_id(&self) -> &str {
-        &self.0.1
+        &self.ids().host_id
+    }
+
+    fn ids(&self) -> &Ids {
+        self.0.get_or_init(|| {
+            let mut bytes = [0; 40];
+            if let Err(error) = getrandom::fill(&mut bytes) {
+                tracing::warn!(%error, "no random numbers for a request id");
+            }
+            Ids::from_random(bytes)
+        })
+    }
+}
+
+impl PartialEq for RequestId {
+    fn eq(&self, other: &Self) -> bool {
+        self.ids() == other.ids()
+    }
+}
+
+impl Eq for RequestId {}
+
+impl Ids {
+    fn from_random(bytes: [u8; 40]) -> Self {
+        let text = hex(&bytes);
+        let (id, host_id) = text.split_at_checked(16).unwrap_or((&text, ""));
+        Self { id: id.to_ascii_uppercase(), host_id: host_id.to_owned() }
     }
 }
 

@@ -133,6 +133,8 @@ impl Signed {
     }
 }
 
+// What is seldom asked for, and takes much room while it is answered, is boxed here and in `enforce`: every request's future
+// would be as large otherwise, and is moved more than once.
 impl<S> Call<S> {
     async fn run<B, R>(mut self, body: RequestBody<B>) -> Result<Response<ResponseBody<R>>, S::Error>
     where
@@ -186,8 +188,8 @@ impl<S> Call<S> {
         self.exchange.findings.set_operation(target.operation);
         self.exchange.findings.set_bucket(target.address.bucket());
         match (target.route, target.address.bucket().cloned()) {
-            (Route::Policy(call), Some(bucket)) => self.policy(call, bucket, target.style, body).await,
-            (Route::PublicAccess(call), Some(bucket)) => self.public_access(call, &bucket, body).await,
+            (Route::Policy(call), Some(bucket)) => Box::pin(self.policy(call, bucket, target.style, body)).await,
+            (Route::PublicAccess(call), Some(bucket)) => Box::pin(self.public_access(call, &bucket, body)).await,
             (Route::CreateBucket, Some(bucket)) => {
                 let (passage, signed) = self.exchange.admit().await?;
                 // Sent on as it is, the store judges the signature; only one that we can verify names a creator.

@@ -14,12 +14,13 @@ use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use http::header::{HOST, USER_AGENT};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use percent_encoding::percent_decode_str;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
+use tracing::Level;
 
 use super::requests::RequestMeters;
 use crate::layer::{Asking, Findings, PeerAddress};
@@ -27,6 +28,8 @@ use crate::spans::{Span, Tracer};
 
 /// The target of these lines, for filters.
 pub const TARGET: &str = "portcullis::access";
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 
 /// Query parameters whose values let their reader sign, stand in for a signature, or decrypt: SDKs move headers into the
 /// URLs they presign, a customer's encryption key among them.
@@ -116,17 +119,31 @@ where
         let mut entry = this.entry.take();
         if let Some(entry) = &mut entry {
             entry.status = Some(response.status());
-            entry.request_id = response.headers().get("x-amz-request-id").cloned();
             entry.whole = response.body().is_end_stream();
+            if let Some(line) = &mut entry.line {
+                line.request_id = response.headers().get(&REQUEST_ID).cloned();
+            }
         }
         Poll::Ready(Ok(response.map(|body| Logged { body, entry })))
     }
 }
 
-/// What a line will say. It is written when this is dropped.
+/// What is counted of a request, and what its line and its span will say, when this is dropped.
 #[derive(Debug)]
 struct Entry {
     started: Instant,
+    status: Option<StatusCode>,
+    findings: Findings,
+    bytes_out: u64,
+    whole: bool,
+    meters: Arc<RequestMeters>,
+    /// None where there will be neither a line nor a span.
+    line: Option<Box<Line>>,
+}
+
+/// What only a line or a span tells.
+#[derive(Debug)]
+struct Line {
     method: Method,
     uri: Uri,
     version: Version,
@@ -135,18 +152,20 @@ struct Entry {
     remote: Option<IpAddr>,
     /// How a proxy asked about the request, which it carries itself.
     asked_by: Option<&'static str>,
-    status: Option<StatusCode>,
     request_id: Option<HeaderValue>,
-    findings: Findings,
-    bytes_out: u64,
-    whole: bool,
-    meters: Arc<RequestMeters>,
 }
 
 impl Entry {
     fn new<B>(request: &Request<B>, findings: Findings, meters: Arc<RequestMeters>) -> Self {
+        let is_told = findings.span().is_some() || tracing::enabled!(target: TARGET, Level::INFO);
+        let line = is_told.then(|| Box::new(Line::new(request)));
+        Self { started: Instant::now(), status: None, findings, bytes_out: 0, whole: false, meters, line }
+    }
+}
+
+impl Line {
+    fn new<B>(request: &Request<B>) -> Self {
         Self {
-            started: Instant::now(),
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
@@ -154,12 +173,7 @@ impl Entry {
             user_agent: request.headers().get(USER_AGENT).cloned(),
             remote: request.extensions().get::<PeerAddress>().map(|remote| remote.0),
             asked_by: request.extensions().get::<Asking>().map(|asking| asking.as_str()),
-            status: None,
             request_id: None,
-            findings,
-            bytes_out: 0,
-            whole: false,
-            meters,
         }
     }
 }
@@ -168,27 +182,28 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let took = self.started.elapsed();
         self.meters.ended(&self.findings, self.status, took, self.bytes_out);
+        let Some(line) = &self.line else { return };
         let span = self.findings.span();
         tracing::info!(
             target: TARGET,
-            method = %self.method,
-            path = %Target(&self.uri),
-            host = self.host.as_ref().map(text).as_deref(),
-            version = ?self.version,
+            method = %line.method,
+            path = %Target(&line.uri),
+            host = line.host.as_ref().map(text).as_deref(),
+            version = ?line.version,
             status = self.status.map(|status| status.as_u16()),
             bytes_in = self.findings.received(),
             bytes_out = self.bytes_out,
             duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            remote = self.remote.map(tracing::field::display),
-            asked_by = self.asked_by,
-            request_id = self.request_id.as_ref().map(text).as_deref(),
-            user_agent = self.user_agent.as_ref().map(text).as_deref(),
+            remote = line.remote.map(tracing::field::display),
+            asked_by = line.asked_by,
+            request_id = line.request_id.as_ref().map(text).as_deref(),
+            user_agent = line.user_agent.as_ref().map(text).as_deref(),
             trace_id = span.map(Span::trace_id),
             aborted = !self.whole,
             "request"
         );
         if let Some(span) = span {
-            self.end(span);
+            self.end(line, span);
         }
     }
 }

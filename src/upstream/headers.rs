@@ -50,8 +50,10 @@ pub(crate) fn prepare_response(headers: &mut HeaderMap) {
 
 fn strip(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
+        let values = headers.get_all(CONNECTION).iter();
+        // Mostly it is `keep-alive` or `close`, which name no header that is not taken off anyway.
         let named: Vec<HeaderName> =
-            headers.get_all(CONNECTION).iter().flat_map(tokens).filter_map(end_to_end).collect();
+            values.flat_map(tokens).filter(|token| !is_option(token)).filter_map(end_to_end).collect();
         for name in named {
             headers.remove(name);
         }
@@ -71,6 +73,11 @@ fn strip(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
+}
+
+/// What stands in `Connection` and is no header's name, or that of one that goes in any case.
+fn is_option(token: &str) -> bool {
+    token.eq_ignore_ascii_case("keep-alive") || token.eq_ignore_ascii_case("close")
 }
 
 /// Whether a header is always for one connection, named by `Connection` or not.

@@ -28,7 +28,7 @@ impl AuthorizationHeader {
     /// # Errors
     /// [`AuthError`], saying which part is wrong. No error repeats the value of another scheme, which may be a secret.
     pub fn parse(value: &str) -> Result<Self, AuthError> {
-        let (scheme, rest) = value.split_once(' ').ok_or(AuthError::AuthorizationForm)?;
+        let (scheme, rest) = cut(value, b' ').ok_or(AuthError::AuthorizationForm)?;
         if scheme.eq_ignore_ascii_case("AWS") {
             return Err(AuthError::SignatureV2);
         }
@@ -40,7 +40,7 @@ impl AuthorizationHeader {
         }
         let mut components = Components::default();
         let mut count = 0;
-        for component in rest.split(',').map(str::trim) {
+        for component in pieces(rest, b',').map(str::trim_ascii) {
             components.take(component)?;
             count += 1;
         }
@@ -62,8 +62,12 @@ impl AuthorizationHeader {
 /// As clients send it; what it prints reads as the same header again.
 impl fmt::Display for AuthorizationHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let signed = join_signed_headers(&self.signed_headers);
-        write!(f, "{ALGORITHM} Credential={}, SignedHeaders={signed}, Signature={}", self.scope, self.signature)
+        write!(f, "{ALGORITHM} Credential={}, SignedHeaders=", self.scope)?;
+        for (n, name) in self.signed_headers.iter().enumerate() {
+            f.write_str(if n > 0 { ";" } else { "" })?;
+            f.write_str(name.as_str())?;
+        }
+        write!(f, ", Signature={}", self.signature)
     }
 }
 
@@ -83,8 +87,7 @@ struct Components<'a> {
 
 impl<'a> Components<'a> {
     fn take(&mut self, component: &'a str) -> Result<(), AuthError> {
-        let (name, value) =
-            component.split_once('=').ok_or_else(|| AuthError::Component { name: component.to_owned() })?;
+        let (name, value) = cut(component, b'=').ok_or_else(|| AuthError::Component { name: component.to_owned() })?;
         let place = match name {
             "Credential" => &mut self.credential,
             "SignedHeaders" => &mut self.signed_headers,
@@ -100,8 +103,7 @@ impl<'a> Components<'a> {
 
 /// Reads a `;`-separated list of header names. It is sorted here, as S3 does: what was signed is the sorted list.
 pub(super) fn parse_signed_headers(list: &str, kind: Kind) -> Result<Vec<HeaderName>, AuthError> {
-    let mut names = list
-        .split(';')
+    let mut names = pieces(list, b';')
         .map(|name| HeaderName::from_bytes(name.as_bytes()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| AuthError::SignedHeaders { kind, list: list.to_owned() })?;
@@ -110,8 +112,20 @@ pub(super) fn parse_signed_headers(list: &str, kind: Kind) -> Result<Vec<HeaderN
     Ok(names)
 }
 
-pub(super) fn join_signed_headers(names: &[HeaderName]) -> String {
-    names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(";")
+/// As [`str::split_once`], in a fraction of its time where the pieces are short: a header is read for every request.
+pub(super) fn cut(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(separator, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// As [`str::split`], like [`cut`].
+pub(super) fn pieces(text: &str, separator: u8) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let (piece, after) = cut(rest?, separator).map_or((rest?, None), |(piece, after)| (piece, Some(after)));
+        rest = after;
+        Some(piece)
+    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use time::{Date, Month, OffsetDateTime, Time};
 
 use super::Kind;
+use super::header::pieces;
 use crate::auth::error::{AuthError, CredentialFault};
 use crate::auth::identity::AccessKeyId;
 
@@ -21,7 +22,8 @@ pub(super) const TERMINAL: &str = "aws4_request";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timestamp {
     seconds: i64,
-    text: String,
+    /// Of ASCII alone.
+    text: [u8; 16],
 }
 
 impl Timestamp {
@@ -33,7 +35,8 @@ impl Timestamp {
         }
         let part = |range| number(text, range).and_then(|n| u8::try_from(n).ok());
         let time = Time::from_hms(part(9..11)?, part(11..13)?, part(13..15)?).ok()?;
-        Some(Self { seconds: date.with_time(time).assume_utc().unix_timestamp(), text: text.to_owned() })
+        let seconds = date.with_time(time).assume_utc().unix_timestamp();
+        Some(Self { seconds, text: text.as_bytes().try_into().ok()? })
     }
 
     /// Reads the form of the `Date` header, `Fri, 24 May 2013 00:00:00 GMT`; `None` for anything else.
@@ -46,7 +49,10 @@ impl Timestamp {
         let moment = OffsetDateTime::from_unix_timestamp(seconds).ok().filter(|m| (0..=9999).contains(&m.year()))?;
         let (year, month, day) = moment.to_calendar_date();
         let (hour, minute, second) = moment.to_hms();
-        let text = format!("{year:04}{:02}{day:02}T{hour:02}{minute:02}{second:02}Z", u8::from(month));
+        let year = u16::try_from(year).ok()?;
+        let [c, y] = [year / 100, year % 100].map(|part| digits(u8::try_from(part).unwrap_or_default()));
+        let [mo, d, h, mi, s] = [u8::from(month), day, hour, minute, second].map(digits);
+        let text = [c[0], c[1], y[0], y[1], mo[0], mo[1], d[0], d[1], b'T', h[0], h[1], mi[0], mi[1], s[0], s[1], b'Z'];
         Some(Self { seconds, text })
     }
 
@@ -58,12 +64,12 @@ impl Timestamp {
 
     /// As it is signed: sixteen characters.
     pub fn as_str(&self) -> &str {
-        &self.text
+        str::from_utf8(&self.text).unwrap_or_default()
     }
 
     /// The day, `20130524`.
     pub fn date(&self) -> &str {
-        self.text.get(..8).unwrap_or_default()
+        self.as_str().get(..8).unwrap_or_default()
     }
 
     /// Seconds since the epoch.
@@ -74,7 +80,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 
@@ -93,7 +99,7 @@ impl Scope {
     /// [`AuthError::Credential`], naming the part that is wrong.
     pub fn parse(credential: &str, kind: Kind) -> Result<Self, AuthError> {
         let wrong = |fault| Err(AuthError::Credential { kind, fault });
-        let mut parts = credential.split('/');
+        let mut parts = pieces(credential, b'/');
         let (Some(key), Some(date), Some(region), Some(service), Some(terminal), None) =
             (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
         else {
@@ -165,9 +171,14 @@ pub(super) fn seconds_since_epoch(moment: SystemTime) -> i64 {
 /// `2013-05-24T00:00:00Z`, as S3 gives its own clock in errors; empty outside the years 0 to 9999.
 pub(super) fn long_form(seconds: i64) -> String {
     Timestamp::from_unix(seconds).map_or_else(String::new, |moment| {
-        let part = |range: Range<usize>| moment.text.get(range).unwrap_or_default();
+        let part = |range: Range<usize>| moment.as_str().get(range).unwrap_or_default();
         format!("{}-{}-{}T{}:{}:{}Z", part(0..4), part(4..6), part(6..8), part(9..11), part(11..13), part(13..15))
     })
+}
+
+/// A number below a hundred.
+fn digits(number: u8) -> [u8; 2] {
+    [b'0' + number / 10 % 10, b'0' + number % 10]
 }
 
 fn parse_date(text: &str) -> Option<Date> {

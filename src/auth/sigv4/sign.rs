@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::canonical::{push_joined, push_query, push_recoded_path, push_trimmed};
-use super::scope::{Scope, Timestamp};
+use super::scope::{SERVICE, Scope, TERMINAL, Timestamp};
 use super::signature::{self, SigningKey};
 use super::{ALGORITHM, Kind};
 
@@ -39,7 +39,7 @@ impl fmt::Debug for RequestToSign<'_> {
 /// A signature, and the header that carries it.
 pub(crate) struct RequestSignature {
     /// The value of `Authorization`.
-    pub(crate) authorization: String,
+    pub(crate) authorization: Vec<u8>,
     /// 64 hexadecimal digits, which the signatures of chunks go on from.
     pub(crate) signature: String,
 }
@@ -52,11 +52,16 @@ impl RequestToSign<'_> {
         let canonical = self.canonical();
         let hash = signature::sha256_hex(&[&canonical]);
         let signature = signature::of_request(key, timestamp, scope, &hash);
-        let mut names = Vec::with_capacity(128);
-        push_joined(&mut names, self.names());
-        // INVARIANT: the names are text.
-        let names = String::from_utf8(names).unwrap_or_default();
-        let authorization = format!("{ALGORITHM} Credential={scope}, SignedHeaders={names}, Signature={signature}");
+        let mut authorization = Vec::with_capacity(256);
+        let (id, date, region) = (scope.access_key_id().as_str(), scope.date(), scope.region());
+        let credential = [ALGORITHM, " Credential=", id, "/", date, "/", region, "/", SERVICE, "/", TERMINAL];
+        for piece in credential.into_iter().chain([", SignedHeaders="]) {
+            authorization.extend_from_slice(piece.as_bytes());
+        }
+        push_joined(&mut authorization, self.names());
+        for piece in [", Signature=", &signature] {
+            authorization.extend_from_slice(piece.as_bytes());
+        }
         RequestSignature { authorization, signature }
     }
 

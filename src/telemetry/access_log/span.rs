@@ -3,7 +3,7 @@
 use http::uri::Authority;
 use http::{Request, Version};
 
-use super::Entry;
+use super::{Entry, Line};
 use crate::layer::{ClientTls, Conclusion};
 use crate::s3::operation::Operation;
 use crate::spans::{Span, Tracer, Value, method_name};
@@ -18,32 +18,32 @@ pub(super) fn begin<B>(tracer: &Tracer, request: &Request<B>) -> Span {
 
 impl Entry {
     /// Tells what became of the request, and ends its span.
-    pub(super) fn end(&self, span: &Span) {
+    pub(super) fn end(&self, line: &Line, span: &Span) {
         if span.is_recorded() {
-            self.describe(span);
+            self.describe(line, span);
         }
         span.end();
     }
 
-    fn describe(&self, span: &Span) {
-        let method = method_name(&self.method);
+    fn describe(&self, line: &Line, span: &Span) {
+        let method = method_name(&line.method);
         let unnamed = if method == "_OTHER" { "HTTP" } else { method };
         span.rename(self.findings.operation().map_or(unnamed, Operation::name));
         span.set("http.request.method", Value::Word(method));
         // Never the query: links are signed there.
-        span.set("url.path", Value::Text(self.uri.path()));
-        span.set("network.protocol.version", Value::Word(version(self.version)));
-        let host = self.host.as_ref().and_then(|host| Authority::try_from(host.as_bytes()).ok());
-        if let Some(authority) = self.uri.authority().or(host.as_ref()) {
+        span.set("url.path", Value::Text(line.uri.path()));
+        span.set("network.protocol.version", Value::Word(version(line.version)));
+        let host = line.host.as_ref().and_then(|host| Authority::try_from(host.as_bytes()).ok());
+        if let Some(authority) = line.uri.authority().or(host.as_ref()) {
             span.set("server.address", Value::Text(authority.host()));
             if let Some(port) = authority.port_u16() {
                 span.set("server.port", Value::Number(port.into()));
             }
         }
-        if let Some(remote) = self.remote {
+        if let Some(remote) = line.remote {
             span.set("client.address", Value::Text(&remote.to_string()));
         }
-        for (key, value) in [("user_agent.original", &self.user_agent), ("aws.request_id", &self.request_id)] {
+        for (key, value) in [("user_agent.original", &line.user_agent), ("aws.request_id", &line.request_id)] {
             if let Some(value) = value {
                 span.set(key, Value::Text(&super::text(value)));
             }
@@ -53,7 +53,7 @@ impl Entry {
         {
             span.set(key, Value::Number(i64::try_from(bytes).unwrap_or(i64::MAX)));
         }
-        if let Some(asked_by) = self.asked_by {
+        if let Some(asked_by) = line.asked_by {
             span.set("portcullis.asked_by", Value::Word(asked_by));
         }
         span.set("portcullis.decision", Value::Word(self.findings.verdict().map_or("none", Conclusion::as_str)));
