@@ -61,6 +61,28 @@ pub(crate) fn fingerprint(files: &[PathBuf]) -> Fingerprint {
     hash.finalize().into()
 }
 
+/// Reads something that names files it depends on, and gives the fingerprint of those it was read from. `known` are the files
+/// that the last version depended on.
+///
+/// The fingerprint is taken before reading: a change in between is then seen by the next look. So what depends on other files
+/// than were in view is read again. Of what cannot be read the fingerprint is that of the known files.
+pub(crate) fn read_from<T, E>(
+    known: Vec<PathBuf>,
+    files: impl Fn(&T) -> Vec<PathBuf>,
+    read: impl Fn() -> Result<T, E>,
+) -> (Fingerprint, Result<T, E>) {
+    let first = fingerprint(&known);
+    let (mut in_view, mut seen) = (known, first);
+    loop {
+        match read() {
+            Ok(version) if files(&version) == in_view => return (seen, Ok(version)),
+            Ok(version) => in_view = files(&version),
+            Err(error) => return (first, Err(error)),
+        }
+        seen = fingerprint(&in_view);
+    }
+}
+
 /// The directories in which a change may change what `files` hold.
 pub(crate) fn directories(files: &[PathBuf]) -> Vec<PathBuf> {
     let mut directories = Vec::new();
@@ -151,15 +173,16 @@ struct Directories {
 }
 
 impl Directories {
-    /// Watches those of `target` that are not watched yet.
-    fn add(&mut self, target: &impl Reread) -> Result<(), notify::Error> {
+    /// Watches those of `target` that are not watched yet, and says whether there were any.
+    fn add(&mut self, target: &impl Reread) -> Result<bool, notify::Error> {
+        let watched = self.watched.len();
         for directory in directories(&target.files()) {
             if !self.watched.contains(&directory) {
                 self.watcher.watch(&directory, RecursiveMode::NonRecursive)?;
                 self.watched.push(directory);
             }
         }
-        Ok(())
+        Ok(self.watched.len() > watched)
     }
 }
 
@@ -177,11 +200,50 @@ fn look_at_each_sign<T: Reread>(
         std::thread::sleep(SETTLE);
         // What was signed so far is seen by this look; what comes from here on gets a look of its own.
         while signs.try_recv().is_ok() {}
-        let found = target.look();
-        if let Err(error) = directories.add(target) {
-            let (file, what) = (target.path().display(), T::NAME);
-            tracing::warn!(%file, %error, "a directory of the {what} cannot be watched");
+        let mut is_seen = false;
+        while !is_seen {
+            let found = target.look();
+            // What changes in a new directory before it is watched gives no sign, so it is looked at once more.
+            is_seen = !directories.add(target).unwrap_or_else(|error| {
+                let (file, what) = (target.path().display(), T::NAME);
+                tracing::warn!(%file, %error, "a directory of the {what} cannot be watched");
+                false
+            });
+            looked(&found);
         }
-        looked(&found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_changes_while_it_is_read_is_seen_by_the_next_look() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name);
+        let (main, key) = (file("main"), file("key"));
+        let write = |text: &str| fs::write(&key, text).unwrap();
+        let files = |text: &String| vec![main.clone(), file(text)];
+        fs::write(&main, "key").unwrap();
+        for known in [vec![main.clone()], vec![main.clone(), key.clone()]] {
+            write("old");
+            let reads = Cell::new(0);
+            let (seen, read) = read_from(known.clone(), files, || {
+                let text = fs::read_to_string(&main);
+                write(&format!("as of read {}", reads.replace(reads.get() + 1)));
+                text
+            });
+            assert_eq!(read.unwrap(), "key");
+            assert_eq!(reads.get(), 3 - known.len(), "again, where it names what was not in view");
+            assert_ne!(seen, fingerprint(&[main.clone(), key.clone()]), "{known:?}");
+            let (seen, _) = read_from(known, files, || fs::read_to_string(&main));
+            assert_eq!(seen, fingerprint(&[main.clone(), key.clone()]));
+        }
+        let (seen, read) = read_from(vec![main.clone()], files, || Err::<String, _>(()));
+        assert_eq!((seen, read), (fingerprint(std::slice::from_ref(&main)), Err(())));
     }
 }

@@ -38,7 +38,7 @@ use crate::policy::{Account, AccountId};
 use crate::store::BoxFuture;
 pub use crate::toml_reader::{Place, Problem, Problems};
 use crate::toml_reader::{Reader, Surroundings};
-use crate::watch::{Fingerprint, Refreshed, Reread, fingerprint};
+use crate::watch::{Fingerprint, Refreshed, Reread, fingerprint, read_from};
 pub use crate::watch::{Watch, WatchError};
 
 /// The identities of a file, always those of its last good version.
@@ -64,9 +64,8 @@ impl IdentityFile {
     /// # Errors
     /// Every problem of the file.
     pub fn load(path: &Path) -> Result<Self, Problems> {
-        let version = read(path)?;
-        let last_seen = Mutex::new(fingerprint(&files(path, &version)));
-        Ok(Self { path: path.to_owned(), current: ArcSwap::from_pointee(version), last_seen })
+        let (seen, read) = read_from(vec![path.to_owned()], |version| files(path, version), || read(path));
+        Ok(Self { path: path.to_owned(), current: ArcSwap::from_pointee(read?), last_seen: Mutex::new(seen) })
     }
 
     /// Reads the file anew.
@@ -132,13 +131,8 @@ impl IdentityFile {
     }
 
     fn replace(&self, last_seen: &mut Fingerprint) -> Result<(), Problems> {
-        // Taken before reading: a change in between is then seen by the next look.
-        let seen = fingerprint(&self.files());
-        let read = read(&self.path);
-        *last_seen = match &read {
-            Ok(version) if version.inputs != self.current.load().inputs => fingerprint(&files(&self.path, version)),
-            Ok(_) | Err(_) => seen,
-        };
+        let (seen, read) = read_from(self.files(), |version| files(&self.path, version), || read(&self.path));
+        *last_seen = seen;
         let version = read.inspect_err(|_| File::Identities.refused())?;
         self.current.store(Arc::new(version));
         File::Identities.reloaded();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::live::{Applied, Live};
 use crate::config::{self, Loaded, Problem, Problems};
 use crate::meters::File;
-use crate::watch::{Fingerprint, Refreshed, Reread, Watch, WatchError, fingerprint};
+use crate::watch::{Fingerprint, Refreshed, Reread, Watch, WatchError, fingerprint, read_from};
 
 /// The configuration of a running server. A new version with a problem is refused as a whole, loudly, and the old one
 /// stays in force.
@@ -57,17 +57,18 @@ impl ConfigFile {
     }
 
     fn read(&self, seen: &mut Seen) -> Refreshed {
-        // Taken before reading: a change in between is then seen by the next look.
-        seen.fingerprint = Some(fingerprint(&self.files_of(&seen.inputs)));
+        let (mark, loaded) = read_from(
+            self.files_of(&seen.inputs),
+            |loaded: &Loaded| self.files_of(&loaded.inputs),
+            || config::load(&self.path),
+        );
+        seen.fingerprint = Some(mark);
         let was_refused = std::mem::replace(&mut seen.refused, true);
-        let loaded = match config::load(&self.path) {
+        let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(invalid) => return self.refused(invalid.problems),
         };
-        if loaded.inputs != seen.inputs {
-            seen.inputs.clone_from(&loaded.inputs);
-            seen.fingerprint = Some(fingerprint(&self.files_of(&seen.inputs)));
-        }
+        seen.inputs.clone_from(&loaded.inputs);
         let warnings = self.warnings(&loaded);
         let _runtime = self.runtime.enter();
         let file = self.path.display();
