@@ -177,9 +177,10 @@ impl Exchange {
             source: source.as_ref(),
             explained: AtomicUsize::new(0),
         };
-        let mut ruling = hearing(&target).hear(requirements.clone()).await?;
-        if ruling.denied.is_none()
-            && case.operation == Operation::CreateBucket
+        let again = (case.operation == Operation::CreateBucket).then(|| requirements.clone());
+        let mut ruling = hearing(&target).hear(requirements).await?;
+        if let Some(requirements) = again
+            && ruling.denied.is_none()
             && let Some(bucket) = case.head.address.bucket()
             && self.refuse_others_bucket(bucket, account.as_ref()).await?
         {

@@ -330,7 +330,7 @@ impl BucketName {
 
     /// `arn:aws:s3:::NAME`.
     pub fn arn(&self) -> String {
-        format!("arn:aws:s3:::{}", self.0)
+        ["arn:aws:s3:::", &self.0].concat()
     }
 }
 
