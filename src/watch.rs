@@ -128,7 +128,7 @@ impl Watch {
         })
         .map_err(failed)?;
         let mut directories = Directories { watcher, watched: Vec::new() };
-        directories.add(&*target).map_err(failed)?;
+        directories.add(&*target).1.map_err(failed)?;
         // What changed since it was read, and before it was watched, is seen by a first look.
         let _ = wake.try_send(());
         let ended = Arc::new(AtomicBool::new(false));
@@ -173,16 +173,19 @@ struct Directories {
 }
 
 impl Directories {
-    /// Watches those of `target` that are not watched yet, and says whether there were any.
-    fn add(&mut self, target: &impl Reread) -> Result<bool, notify::Error> {
-        let watched = self.watched.len();
+    /// Watches those of `target` that are not watched yet. Says whether there are any new ones, and why another could not be
+    /// watched, which keeps none of them from it.
+    fn add(&mut self, target: &impl Reread) -> (bool, Result<(), notify::Error>) {
+        let (watched, mut failed) = (self.watched.len(), Ok(()));
         for directory in directories(&target.files()) {
             if !self.watched.contains(&directory) {
-                self.watcher.watch(&directory, RecursiveMode::NonRecursive)?;
-                self.watched.push(directory);
+                match self.watcher.watch(&directory, RecursiveMode::NonRecursive) {
+                    Ok(()) => self.watched.push(directory),
+                    Err(error) => failed = failed.and(Err(error)),
+                }
             }
         }
-        Ok(self.watched.len() > watched)
+        (self.watched.len() > watched, failed)
     }
 }
 
@@ -203,12 +206,13 @@ fn look_at_each_sign<T: Reread>(
         let mut is_seen = false;
         while !is_seen {
             let found = target.look();
-            // What changes in a new directory before it is watched gives no sign, so it is looked at once more.
-            is_seen = !directories.add(target).unwrap_or_else(|error| {
+            let (is_new, watched) = directories.add(target);
+            if let Err(error) = watched {
                 let (file, what) = (target.path().display(), T::NAME);
                 tracing::warn!(%file, %error, "a directory of the {what} cannot be watched");
-                false
-            });
+            }
+            // What changes in a new directory before it is watched gives no sign, so it is looked at once more.
+            is_seen = !is_new;
             looked(&found);
         }
     }

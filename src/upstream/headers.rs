@@ -51,7 +51,7 @@ pub(crate) fn prepare_response(headers: &mut HeaderMap) {
 fn strip(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let values = headers.get_all(CONNECTION).iter();
-        // Mostly it is `keep-alive` or `close`, which name no header that is not taken off anyway.
+        // Mostly it is `keep-alive`, a header that is taken off anyway, or `close`, which is none.
         let named: Vec<HeaderName> =
             values.flat_map(tokens).filter(|token| !is_option(token)).filter_map(end_to_end).collect();
         for name in named {

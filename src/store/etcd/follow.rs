@@ -137,12 +137,11 @@ async fn load(inner: &Inner) -> Result<i64, NoAnswer> {
 
 async fn watch(inner: &Inner, after: i64) -> Result<WatchStream, Lost> {
     let options = WatchOptions::new().with_range(inner.keys.mirrored_end()).with_start_revision(after + 1);
-    let begun = async {
-        let client = inner.connection.client().await?;
-        let mut client = client.watch_client().max_decoding_message_size(Connection::max_answer());
-        client.watch(inner.keys.mirrored(), Some(options)).await
-    };
-    match timeout(BEGIN, begun).await {
+    // A member that is far away may take longer to connect to than one that is connected takes to begin.
+    let client = timeout(ANSWER, inner.connection.client()).await;
+    let client = client.map_err(|_| Lost::Watch("etcd is not to be connected to".to_owned()))??;
+    let mut client = client.watch_client().max_decoding_message_size(Connection::max_answer());
+    match timeout(BEGIN, client.watch(inner.keys.mirrored(), Some(options))).await {
         Ok(watch) => Ok(watch?),
         Err(_) => Err(Lost::Watch("etcd does not begin to watch".to_owned())),
     }
