@@ -228,6 +228,10 @@ impl fmt::Display for ObjectKey {
 
 /// Percent-decodes once; `+` is a plus. A `%` that begins no escape is refused: stores differ on what it means.
 pub(super) fn decode(raw: &str) -> Result<Cow<'_, str>, AddressError> {
+    if memchr::memchr(b'%', raw.as_bytes()).is_none() {
+        // Mostly: then there is nothing to decode.
+        return Ok(Cow::Borrowed(raw));
+    }
     let refuse = || AddressError::InvalidUri(raw.to_owned());
     let escape = |rest: &str| matches!(rest.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
     if !raw.split('%').skip(1).all(escape) {
