@@ -2,8 +2,8 @@
 //!
 //! Each part of a request's way that is worth a look is a [`Span`], within the one that was under way when it began. What is
 //! said of them follows OpenTelemetry's [semantic conventions] for HTTP servers and clients; what those do not know begins with
-//! `portcullis.`. Nothing is said that could be used: no query, since links are signed there, and no header but the client's
-//! name for itself.
+//! `portcullis.`. Nothing is said that could be used: no query, since links are signed there, and of headers the client's
+//! name for itself, the host, the trace's own, and the id that an answer has.
 //!
 //! Who records spans implements `Record` (`telemetry/otlp`, in builds that have it). Where nobody does there are none, which
 //! costs a look at an `Option`.

@@ -58,17 +58,16 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Option<TraceSettings> {
 
 /// A collector's URL, with the path for spans behind it where it has not.
 fn parse_endpoint(text: &str) -> Result<Uri, String> {
-    // What stands before an `@` may be a password.
-    let quoted = if text.contains('@') { String::new() } else { format!("`{text}` ") };
+    // What stands before an `@` may be a password, and in a query a key.
+    let quoted = if text.contains(['@', '?', '#']) { String::new() } else { format!("`{text}` ") };
     let wrong = |what: &str| format!("{quoted}{what}: write it as `http://HOST:4318`");
     let uri = parse_http(text).map_err(wrong)?;
     if uri.query().is_some() || text.contains('#') {
         return Err(wrong("has a query or a fragment"));
     }
-    if uri.path().ends_with(PATH) {
-        return Ok(uri);
-    }
-    format!("{}{PATH}", text.trim_end_matches('/')).parse().map_err(|_| wrong("is not a URL"))
+    let text = text.trim_end_matches('/');
+    let path = if text.ends_with(PATH) { "" } else { PATH };
+    format!("{text}{path}").parse().map_err(|_| wrong("is not a URL"))
 }
 
 fn service_name(text: &str) -> Result<String, String> {
@@ -150,13 +149,14 @@ mod tests {
             ("http://collector:4318/", Ok("http://collector:4318/v1/traces")),
             ("https://[::1]/otlp/", Ok("https://[::1]/otlp/v1/traces")),
             ("http://collector:4318/v1/traces", Ok("http://collector:4318/v1/traces")),
+            ("http://collector:4318/v1/traces/", Ok("http://collector:4318/v1/traces")),
             ("collector:4318", Err("is not a URL")),
             ("", Err("is not a URL")),
             ("grpc://collector:4317", Err("is neither `http` nor `https`")),
             ("http://me:secret@collector:4318", Err("has a user name in it")),
             ("http://collector:none", Err("has no host, or a port that is none")),
-            ("http://collector:4318?x=1", Err("has a query or a fragment")),
-            ("http://collector:4318/#x", Err("has a query or a fragment")),
+            ("http://collector:4318?api_key=secret", Err("has a query or a fragment")),
+            ("http://collector:4318/#secret", Err("has a query or a fragment")),
         ] {
             let quoted = if text.contains("secret") { String::new() } else { format!("`{text}` ") };
             let wrong = |what| format!("{quoted}{what}: write it as `http://HOST:4318`");

@@ -248,7 +248,12 @@ where
                     let span = traced.map(|traced| traced.answered(&answer));
                     Ok(stores_answer(answer, span))
                 }
-                Err(Unanswered::Body(error)) => Err(RequestBodyFailed(error)),
+                Err(Unanswered::Body(error)) => {
+                    if let Some(traced) = traced {
+                        traced.failed("aborted");
+                    }
+                    Err(RequestBodyFailed(error))
+                }
                 Err(unanswered) => Ok(failure(&unanswered, resource.as_ref(), traced)),
             }
         }))

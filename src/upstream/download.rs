@@ -11,7 +11,7 @@ use super::balance::Load;
 use super::http1::{Broken, Incoming};
 use super::pool::Slot;
 use crate::layer::BoxError;
-use crate::spans::Span;
+use crate::spans::{Span, Value};
 
 /// The body of an answer: the store's as it comes, or one of ours.
 #[derive(Debug)]
@@ -64,6 +64,9 @@ impl Body for ResponseBody {
         match &mut self.0 {
             Kind::Streamed(download) => {
                 let frame = ready!(Pin::new(&mut download.body).poll_frame(cx));
+                if let (Some(Err(_)), Some((_, _, Some(span)))) = (&frame, &download.held) {
+                    span.failed(Value::Word("broken"));
+                }
                 if download.body.is_end_stream() {
                     download.release();
                 }

@@ -1,4 +1,4 @@
-//! What is told of the exchange with the store, where a request's trace is recorded, and how the store is told of the trace.
+//! What is told of the exchange with the store, where traces are made, and how the store is told of the trace.
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request};
@@ -12,7 +12,7 @@ use crate::spans::{Kind, Span, Value, method_name};
 /// The headers that say which trace a request is a part of (W3C Trace Context).
 const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 
-/// Begins the span of sending `request` to the store; none where its trace is not recorded.
+/// Begins the span of sending `request` to the store; none where no traces are made.
 pub(super) fn begin<B>(request: &Request<B>) -> Option<Span> {
     if !cfg!(feature = "otlp") {
         return None;
@@ -23,7 +23,7 @@ pub(super) fn begin<B>(request: &Request<B>) -> Option<Span> {
     Some(span)
 }
 
-/// A request on its way to the store, whose trace is recorded.
+/// A request on its way to the store that has a span, whether anything is kept of it or not.
 pub(super) struct Traced {
     span: Span,
     /// Without the query, where links are signed.

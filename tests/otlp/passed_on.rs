@@ -37,6 +37,29 @@ fn the_store_is_told_of_the_span_that_it_is_asked_in() {
 }
 
 #[test]
+fn a_state_that_is_too_long_is_as_good_as_none() {
+    let (store, collector) = (Store::start("store"), Collector::start());
+    let proxy = proxy(&store, &collector, "resign", "");
+    for length in [512, 513] {
+        // No value may have more than 256 bytes.
+        let long = "x".repeat(200);
+        let state = format!("a={long},b={long},c={}", "x".repeat(length - 408));
+        assert_eq!(state.len(), length);
+        let request =
+            with(&signed("GET", &format!("/photos/{length}"), "ROOT", ""), &[("traceparent", &traceparent())]);
+        assert_eq!(Client::connect(proxy.address).ask(&with(&request, &[("tracestate", &state)])).status, 200);
+        let head = store.until_asked(&format!("get /photos/{length}"));
+        assert_eq!(header(&head, "tracestate"), (length == 512).then_some(&*state), "{length}");
+        assert!(
+            header(&head, "traceparent").unwrap().contains(TRACE),
+            "it is a part of the caller's trace all the same"
+        );
+    }
+    proxy.stop();
+    assert!(collector.spans().iter().all(|span| span.state.len() <= 512 && span.trace == TRACE));
+}
+
+#[test]
 fn a_trace_begins_here_where_nobody_began_one() {
     let (store, collector) = (Store::start("store"), Collector::start());
     let proxy = proxy(&store, &collector, "preserve", "");

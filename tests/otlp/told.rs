@@ -125,6 +125,8 @@ fn what_was_denied_or_failed_is_told_as_such() {
     for (name, request, status) in &asked {
         assert_eq!(client.ask(request).status, *status, "{name}");
     }
+    let cut = Client::connect(proxy.address).try_ask(&signed("GET", "/photos/cut", "ROOT", ""));
+    assert!(cut.is_err(), "half an object must not look like a whole one: {cut:?}");
     assert_eq!(client.ask("BREW /photos/odd HTTP/1.1\r\nHost: s3.localhost\r\n\r\n").status / 100, 4);
     proxy.stop();
 
@@ -145,6 +147,7 @@ fn what_was_denied_or_failed_is_told_as_such() {
         ("broken", "502", Some("502"), Some("broken")),
         ("failing", "500", Some("500"), Some("500")),
         ("missing", "404", None, None),
+        ("cut", "200", None, Some("broken")),
     ] {
         let (server, children) = of(key);
         let client = children.iter().find(|span| span.kind == SpanKind::Client).unwrap();
@@ -173,6 +176,10 @@ fn failing_store() -> SocketAddr {
             while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).is_ok_and(|read| read > 0) {}
             let status = match head.split(' ').nth(1) {
                 Some("/photos/broken") => continue,
+                Some("/photos/cut") => {
+                    let _ = (&stream).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+                    continue;
+                }
                 Some("/photos/failing") => "500 Internal Server Error",
                 Some("/photos/missing") => "404 Not Found",
                 _ => "200 OK",

@@ -24,7 +24,7 @@ use self::export::{Bounded, Collector, Counted, Queue};
 use self::span::SpanTracer;
 use crate::spans::Tracer;
 
-/// How many spans may wait to be sent. With the longest of attributes that is some tens of megabytes.
+/// How many spans may wait to be sent. With the longest of texts in each that is some forty megabytes.
 const WAITING: usize = 8192;
 
 /// How long what waits may take to be sent when the process ends. Whoever stops it waits for that too.

@@ -16,7 +16,11 @@ const PARENT: &str = "traceparent";
 const STATE: &str = "tracestate";
 
 /// How much of a text is kept, in bytes. What clients write is as long as they like, and must not fill the memory.
-const LONGEST: usize = 4096;
+const LONGEST: usize = 1024;
+
+/// How long a caller's `tracestate` may be, in bytes: as much as W3C Trace Context asks everybody to pass on (section 3.3.1.5).
+/// Each span has a copy of it, so one that is longer is as good as none.
+const LONGEST_STATE: usize = 512;
 
 /// Begins spans of requests.
 #[derive(Debug)]
@@ -120,7 +124,7 @@ impl<'h> Incoming<'h> {
             Ok([one]) => Some(Cow::Borrowed(*one)),
             Ok(several) => Some(Cow::Owned(several.join(","))),
         };
-        Self { parent, state }
+        Self { parent, state: state.filter(|state| state.len() <= LONGEST_STATE) }
     }
 }
 
