@@ -146,6 +146,38 @@ async fn interim_answers_but_100_are_dropped() {
 }
 
 #[tokio::test]
+async fn an_answer_that_comes_byte_by_byte_is_the_same() {
+    let (store, proxy) = pair().await;
+    let mut client = proxy.connect().await;
+    client.send("GET /b/k HTTP/1.1\r\nHost: s3\r\n\r\n").await;
+    let mut upstream = store.accept().await;
+    upstream.head().await;
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+    let last = "HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 4\r\n\r\nbody";
+    for byte in interim.bytes().chain(last.bytes()) {
+        upstream.send([byte]).await;
+        tokio::task::yield_now().await;
+    }
+    let (head, body) = client.answer().await;
+    assert_eq!((first_line(&head), header(&head, "etag"), &*body), ("HTTP/1.1 200 OK", Some("\"x\""), "body"));
+}
+
+#[tokio::test]
+async fn a_head_without_an_end_is_no_answer() {
+    for endless in ["x".repeat(66 * 1024), "x: y\r\n".repeat(300)] {
+        let (store, proxy) = pair().await;
+        let mut client = proxy.connect().await;
+        client.send("GET /b/k HTTP/1.1\r\nHost: s3\r\n\r\n").await;
+        let mut upstream = store.accept().await;
+        upstream.head().await;
+        upstream.send("HTTP/1.1 200 OK\r\nx: ").await;
+        // It may have hung up by then.
+        let _ = upstream.try_send(endless).await;
+        assert_eq!(first_line(&client.head().await), "HTTP/1.1 502 Bad Gateway");
+    }
+}
+
+#[tokio::test]
 async fn a_client_of_http_1_0_gets_an_answer_it_can_read() {
     let (store, proxy) = pair().await;
     let mut client = proxy.connect().await;
