@@ -2,10 +2,10 @@
 
 use std::net::TcpListener;
 
-use crate::collector::Collector;
+use crate::collector::{Away, Collector};
 use crate::store::Store;
-use crate::support::process::free_address;
-use crate::support::{Client, Proxy, signed};
+use crate::support::process::eventually;
+use crate::support::{Client, Proxy, SOON, signed};
 use crate::{proxy, proxy_at};
 
 /// Makes so many requests, all of which must be answered.
@@ -33,20 +33,20 @@ fn spans_are_sent_while_requests_go_on() {
 
 #[test]
 fn a_collector_that_is_away_is_told_of_once_and_spans_are_sent_when_it_is_back() {
-    let (store, address) = (Store::start("store"), free_address());
-    let proxy = proxy_at(&store.url(), &format!("http://{address}"), "resign", "");
+    let (store, away) = (Store::start("store"), Away::new());
+    let proxy = proxy_at(&store.url(), &format!("http://{}", away.address), "resign", "");
     ask(&proxy, A_BATCH);
     proxy.until_said("spans cannot be sent");
     let failed = || proxy.metric("portcullis_trace_spans_total{outcome=\"failed\"}").unwrap();
     let before = failed();
     assert!(before > 0.0, "{before}");
     ask(&proxy, A_BATCH);
-    assert!(crate::support::process::eventually(crate::support::SOON, || failed() > before), "{before}");
+    assert!(eventually(SOON, || failed() > before), "{before}");
     assert_eq!(proxy.server.stderr().matches("spans cannot be sent").count(), 1);
     let log = proxy.server.stderr();
     assert!(log.contains("onnection refused"), "the log must say why: {log}");
 
-    let collector = Collector::start_at(address, None);
+    let collector = away.back();
     ask(&proxy, A_BATCH);
     proxy.until_said("spans are sent again");
     collector.until_called();

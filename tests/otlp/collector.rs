@@ -12,6 +12,8 @@ pub(crate) use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tokio::net::TcpSocket;
+use tokio::runtime;
 
 use crate::support::SOON;
 
@@ -19,6 +21,12 @@ use crate::support::SOON;
 pub(crate) struct Collector {
     pub(crate) address: SocketAddr,
     kept: Arc<Kept>,
+}
+
+/// A collector that is away. Its address refuses whoever comes, and nobody else can take it.
+pub(crate) struct Away {
+    pub(crate) address: SocketAddr,
+    socket: TcpSocket,
 }
 
 #[derive(Default)]
@@ -54,12 +62,11 @@ pub(crate) struct Span {
 
 impl Collector {
     pub(crate) fn start() -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap(), None)
+        Self::start_on(TcpListener::bind("127.0.0.1:0").unwrap(), None)
     }
 
-    /// At this address, by TLS where there is a config for it.
-    pub(crate) fn start_at(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
+    /// By TLS where there is a config for it.
+    pub(crate) fn start_on(listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> Self {
         let address = listener.local_addr().unwrap();
         let kept = Arc::new(Kept::default());
         let shared = Arc::clone(&kept);
@@ -99,6 +106,24 @@ impl Collector {
             }
         }
         spans
+    }
+}
+
+impl Away {
+    pub(crate) fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self { address: socket.local_addr().unwrap(), socket }
+    }
+
+    /// It is back, at the same address.
+    pub(crate) fn back(self) -> Collector {
+        // Tokio can bind without listening, which the standard library cannot, but listens only within a runtime.
+        let runtime = runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let _within = runtime.enter();
+        let listener = self.socket.listen(16).unwrap().into_std().unwrap();
+        listener.set_nonblocking(false).unwrap();
+        Collector::start_on(listener, None)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Spans, what they say, and what they never say.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::collector::{Collector, Span, SpanKind, only};
 use crate::store::Store;
 use crate::support::process::free_address;
-use crate::support::{Client, Proxy, signed};
+use crate::support::{Client, Proxy, SOON, signed};
 use crate::{CALLER, TRACE, proxy, proxy_at, signed_get, traceparent, with};
 
 #[test]
@@ -165,6 +165,31 @@ fn what_was_denied_or_failed_is_told_as_such() {
     assert_eq!((&*server.name, server.get("http.request.method")), ("HTTP", Some("_OTHER")), "{server:#?}");
 }
 
+#[test]
+fn a_body_that_fails_on_its_way_is_an_error_of_the_exchange() {
+    let (store, collector) = (Store::start("store"), Collector::start());
+    let proxy = proxy(&store, &collector, "resign", "");
+    let whole = |key: &str| signed("PUT", &format!("/photos/{key}"), "ROOT", "whole");
+    let other = whole("other").replace("\r\n\r\nwhole", "\r\n\r\nother");
+    assert_eq!(Client::connect(proxy.address).ask(&other).status, 400);
+    // The client says that it has no more to say, and waits for what is said to that.
+    let mut half = TcpStream::connect(proxy.address).unwrap();
+    half.write_all(whole("half").strip_suffix("le").unwrap().as_bytes()).unwrap();
+    half.shutdown(Shutdown::Write).unwrap();
+    half.set_read_timeout(Some(SOON)).unwrap();
+    half.read_to_end(&mut Vec::new()).unwrap();
+    proxy.stop();
+    let spans = collector.spans();
+    for key in ["other", "half"] {
+        let path = format!("/photos/{key}");
+        let server = spans.iter().find(|span| span.get("url.path") == Some(&path)).unwrap();
+        let is_it = |span: &&Span| span.kind == SpanKind::Client && span.parent == server.id;
+        let client = spans.iter().find(is_it).unwrap_or_else(|| panic!("{key}: {spans:#?}"));
+        assert_eq!((client.failed, client.get("error.type")), (true, Some("aborted")), "{key}: {client:#?}");
+        assert_eq!(client.get("http.response.status_code"), None, "{key}: {client:#?}");
+    }
+}
+
 /// A store that answers with a status, but where a key says that it is to hang up.
 fn failing_store() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -303,7 +328,7 @@ fn a_collector_is_reached_by_tls_with_the_headers_that_it_wants() {
             PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
         )
         .unwrap();
-    let collector = Collector::start_at("127.0.0.1:0".parse().unwrap(), Some(Arc::new(config)));
+    let collector = Collector::start_on(TcpListener::bind("127.0.0.1:0").unwrap(), Some(Arc::new(config)));
     let store = Store::start("store");
     let files = tempfile::tempdir().unwrap();
     let (ca, headers) = (files.path().join("ca.pem"), files.path().join("headers"));
