@@ -47,6 +47,16 @@ impl Certificates {
     fn client(&self, authority: &str) -> (PathBuf, PathBuf) {
         (self.path(&format!("{authority}.client.crt")), self.path(&format!("{authority}.client.key")))
     }
+
+    /// An etcd that shows ours, and lets nobody in without one of ours.
+    fn etcd(&self) -> Etcd {
+        let flags = [
+            flag("--cert-file", &self.path("ours.server.crt")),
+            flag("--key-file", &self.path("ours.server.key")),
+            flag("--trusted-ca-file", &self.path("ours.ca")),
+        ];
+        Etcd::start_with("https", flags.into_iter().flatten().chain(["--client-cert-auth".to_owned()]).collect())
+    }
 }
 
 fn flag(name: &str, path: &Path) -> [String; 2] {
@@ -56,13 +66,7 @@ fn flag(name: &str, path: &Path) -> [String; 2] {
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_are_checked_on_both_sides() {
     let certificates = Certificates::new();
-    let flags = [
-        flag("--cert-file", &certificates.path("ours.server.crt")),
-        flag("--key-file", &certificates.path("ours.server.key")),
-        flag("--trusted-ca-file", &certificates.path("ours.ca")),
-    ];
-    let flags = flags.into_iter().flatten().chain(["--client-cert-auth".to_owned()]).collect();
-    let etcd = Etcd::start_with("https", flags);
+    let etcd = certificates.etcd();
     let open =
         async |tls: Option<EtcdTls>| EtcdStore::open(EtcdStoreSettings { tls, ..etcd.settings("secured") }).await;
     let ca = |name: &str| Some(certificates.path(name));
@@ -95,13 +99,7 @@ async fn certificates_are_checked_on_both_sides() {
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_are_read_again_for_new_connections() {
     let certificates = Certificates::new();
-    let flags = [
-        flag("--cert-file", &certificates.path("ours.server.crt")),
-        flag("--key-file", &certificates.path("ours.server.key")),
-        flag("--trusted-ca-file", &certificates.path("ours.ca")),
-    ];
-    let flags = flags.into_iter().flatten().chain(["--client-cert-auth".to_owned()]).collect();
-    let etcd = Etcd::start_with("https", flags);
+    let etcd = certificates.etcd();
     let (crt, key) = (certificates.path("client.crt"), certificates.path("client.key"));
     let (old, new) = (certificates.client("strange"), certificates.client("ours"));
     std::fs::copy(old.0, &crt).unwrap();
