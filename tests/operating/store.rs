@@ -63,17 +63,21 @@ impl Store {
     }
 }
 
+/// The head of the next request in lower case; none at the connection's end.
+pub(crate) fn read_head(reader: &mut impl BufRead) -> Option<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    Some(head.to_ascii_lowercase())
+}
+
 fn serve(stream: &TcpStream, name: &str, state: &State) {
     let mut reader = BufReader::new(stream);
     loop {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            match reader.read_line(&mut head) {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
-            }
-        }
-        let head = head.to_ascii_lowercase();
+        let Some(head) = read_head(&mut reader) else { return };
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         let mut body = vec![0; length.map_or(0, |length| length.trim().parse().unwrap())];
         let is_head = head.starts_with("head ");

@@ -1,6 +1,6 @@
 //! A collector that takes spans, as OTLP over HTTP has it, and keeps them.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -15,6 +15,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tokio::net::TcpSocket;
 use tokio::runtime;
 
+use crate::store::read_head;
 use crate::support::SOON;
 
 /// A running collector. Its threads end with their connections, and the rest with the test.
@@ -179,14 +180,7 @@ fn hex(bytes: &[u8]) -> String {
 fn serve(stream: impl Read + Write, kept: &Kept) {
     let mut reader = BufReader::new(stream);
     loop {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            match reader.read_line(&mut head) {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
-            }
-        }
-        let head = head.to_ascii_lowercase();
+        let Some(head) = read_head(&mut reader) else { return };
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
         let mut body = vec![0; length.trim().parse().unwrap()];
         if reader.read_exact(&mut body).is_err() {

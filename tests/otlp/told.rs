@@ -1,6 +1,6 @@
 //! Spans, what they say, and what they never say.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
@@ -11,7 +11,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::collector::{Collector, Span, SpanKind, only};
-use crate::store::Store;
+use crate::store::{Store, read_head};
 use crate::support::process::free_address;
 use crate::support::{Client, Proxy, SOON, signed};
 use crate::{CALLER, TRACE, proxy, proxy_at, signed_get, traceparent, with};
@@ -196,9 +196,7 @@ fn failing_store() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            let mut head = String::new();
-            let mut reader = BufReader::new(&stream);
-            while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).is_ok_and(|read| read > 0) {}
+            let Some(head) = read_head(&mut BufReader::new(&stream)) else { continue };
             let status = match head.split(' ').nth(1) {
                 Some("/photos/broken") => continue,
                 Some("/photos/cut") => {
